@@ -1,0 +1,104 @@
+//! Names of groups: `<pid>-<starttime>-<pid namespace>`, so that `sandtop clean` can tell a group whose sandtop is
+//! gone from one whose pid was used again, and from one that lives in another container's pid namespace.
+
+use std::{fs, path::Path};
+
+use crate::error::{Error, Result};
+
+/// The folder of ours below the hierarchy's root (or below `--cgroup-parent`).
+pub const FOLDER: &str = "sandtop";
+
+/// Who made a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// sandtop's pid.
+    pub pid: i32,
+    /// When that process started, in clock ticks since boot (field 22 of `/proc/PID/stat`).
+    pub start: u64,
+    /// The inode of its pid namespace.
+    pub namespace: u64,
+}
+
+impl Owner {
+    /// This process.
+    ///
+    /// # Errors
+    /// When /proc cannot be read.
+    pub fn myself() -> Result<Owner> {
+        let pid = std::process::id() as i32;
+        let start = start_time(pid).ok_or_else(|| {
+            Error::new("cannot read /proc/self/stat").remedy("sandtop needs the /proc of its own pid namespace")
+        })?;
+        Ok(Owner { pid, start, namespace: pid_namespace()? })
+    }
+
+    /// The name of this owner's group. `n` tells several of one owner apart.
+    pub fn group(&self, n: u32) -> String {
+        let name = format!("{}-{}-{}", self.pid, self.start, self.namespace);
+        if n == 0 { name } else { format!("{name}.{n}") }
+    }
+
+    /// Reads a group's name back; `None` for a name that sandtop did not make.
+    pub fn parse(name: &str) -> Option<Owner> {
+        let name = match name.split_once('.') {
+            Some((name, n)) => n.parse::<u32>().ok().map(|_| name)?,
+            None => name,
+        };
+        let mut parts = name.split('-');
+        let owner = Owner {
+            pid: parts.next()?.parse().ok().filter(|pid| *pid > 0)?,
+            start: parts.next()?.parse().ok()?,
+            namespace: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some(owner)
+    }
+
+    /// Whether that very process still runs. Only meaningful in its own pid namespace.
+    pub fn lives(&self) -> bool {
+        start_time(self.pid) == Some(self.start)
+    }
+}
+
+/// The inode of this process's pid namespace.
+///
+/// # Errors
+/// When /proc cannot be read.
+pub fn pid_namespace() -> Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let path = Path::new("/proc/self/ns/pid");
+    Ok(fs::metadata(path).map_err(|e| Error::io("read", path, e))?.ino())
+}
+
+/// When a process started, in clock ticks since boot; `None` when it is gone or only its zombie is left.
+fn start_time(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold spaces and parentheses itself: fields count from the last one.
+    let mut fields = stat.get(stat.rfind(')')? + 2..)?.split(' ');
+    let state = fields.next()?;
+    if state == "Z" || state == "X" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_reads_back_and_only_ours_do() {
+        let owner = Owner { pid: 12, start: 345, namespace: 4026531836 };
+        assert_eq!(Owner::parse(&owner.group(0)), Some(owner));
+        assert_eq!(Owner::parse(&owner.group(3)), Some(owner));
+        for foreign in ["docker", "12", "12-345", "12-345-1-1", "-1-2-3", "0-1-2", "a-b-c", "1-2-3.x"] {
+            assert_eq!(Owner::parse(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn i_live_and_a_later_process_with_my_pid_would_not_be_me() {
+        let me = Owner::myself().unwrap();
+        assert!(me.lives());
+        assert!(!Owner { start: me.start + 1, ..me }.lives());
+    }
+}

@@ -1,0 +1,419 @@
+//! The memory controller of cgroup v1.
+//!
+//! On P: limit, usage, limit hits, high-water mark, the OOM eventfd. Over the whole subtree: `oom_kill`, which v1 counts where the
+//! victim lived. L mirrors P's limit one charge batch higher, so that programs inside can read it while hits stay on P.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    errno::Errno,
+    sys::eventfd::{EfdFlags, EventFd},
+};
+
+use super::{Cgroup, Detail, LimitsNow, WriteLimit, files, files::Kept, name};
+use crate::{
+    error::{Error, Result},
+    event::{Controller, LimitOutcome, MemoryStat, Sample},
+    units::{KERNEL_MAX, Limit},
+};
+
+/// The kernel charges a group in batches of 64 pages per CPU (`MEMCG_CHARGE_BATCH`, include/linux/memcontrol.h).
+const CHARGE_BATCH: u64 = 256 * 1024;
+
+const LEAF: &str = "leaf";
+
+/// A sandbox's group on v1.
+pub struct V1 {
+    root: PathBuf,
+    dir: PathBuf,
+    leaf: PathBuf,
+    mirror_margin: u64,
+    usage: Kept,
+    hits: Kept,
+    peak: Kept,
+    limit: Kept,
+    stat: Kept,
+    kernel: Option<Kept>,
+    leaf_limit: Kept,
+    leaf_oom: Kept,
+    join: Kept,
+    oom: Option<EventFd>,
+    /// `oom_kill` of every other group of the subtree when last seen: a group's count outlives the group.
+    elsewhere: HashMap<PathBuf, u64>,
+}
+
+impl V1 {
+    /// Makes P and L below `parent` (a directory of the hierarchy mounted at `root`), with this limit and without swap.
+    ///
+    /// # Errors
+    /// When a step fails; what was made until then is removed again.
+    pub fn create(root: &Path, parent: &Path, owner: &name::Owner, cpus: u32, limit: Limit) -> Result<V1> {
+        let dir = make_group(&parent.join(name::FOLDER), owner)?;
+        prepare(&dir, cpus, limit).and_then(|()| V1::open(root, &dir, cpus)).inspect_err(|_| remove_tree(&dir))
+    }
+
+    /// Opens P and L that are there, with all files that a sample needs.
+    ///
+    /// # Errors
+    /// When a file that every v1 kernel has is missing.
+    pub fn open(root: &Path, dir: &Path, cpus: u32) -> Result<V1> {
+        let leaf = dir.join(LEAF);
+        Ok(V1 {
+            root: root.into(),
+            dir: dir.into(),
+            mirror_margin: CHARGE_BATCH * u64::from(cpus),
+            usage: Kept::open(dir, "memory.usage_in_bytes")?,
+            hits: Kept::open(dir, "memory.failcnt")?,
+            peak: Kept::open_rw(dir, "memory.max_usage_in_bytes")?,
+            limit: Kept::open_rw(dir, "memory.limit_in_bytes")?,
+            stat: Kept::open(dir, "memory.stat")?,
+            kernel: Kept::open(dir, "memory.kmem.usage_in_bytes").ok(),
+            leaf_limit: Kept::open_rw(&leaf, "memory.limit_in_bytes")?,
+            leaf_oom: Kept::open(&leaf, "memory.oom_control")?,
+            join: Kept::open_rw(&leaf, "cgroup.procs")?,
+            oom: listen_for_oom(dir).ok(),
+            leaf,
+            elsewhere: HashMap::new(),
+        })
+    }
+
+    fn oom_kills(&mut self, detail: Detail) -> Result<u64> {
+        if detail == Detail::Full {
+            for group in files::groups_below(&self.dir) {
+                if group == self.leaf {
+                    continue;
+                }
+                if let Some(n) = Kept::open(&group, "memory.oom_control").and_then(|f| f.keyed("oom_kill")).ok() {
+                    self.elsewhere.insert(group, n);
+                }
+            }
+        }
+        Ok(self.leaf_oom.keyed("oom_kill")? + self.elsewhere.values().sum::<u64>())
+    }
+
+    fn memory_stat(&self) -> Result<MemoryStat> {
+        let mut buffer = [0; 4096];
+        let text = self.stat.text(&mut buffer)?;
+        let get = |key| files::value_of(text, key).unwrap_or(0);
+        let (cache, shmem) = (get("total_cache"), get("total_shmem"));
+        Ok(MemoryStat {
+            anon: get("total_rss"),
+            file: cache.saturating_sub(shmem), // v1 counts shared memory and tmpfs as cache
+            shmem,
+            kernel: self.kernel.as_ref().and_then(|file| file.number().ok()),
+        })
+    }
+}
+
+/// Makes `folder/<owner's name>`. The folder may vanish in between: another sandtop removes it when it is empty.
+fn make_group(folder: &Path, owner: &name::Owner) -> Result<PathBuf> {
+    let mut n = 0;
+    loop {
+        match files::make_dir(folder) {
+            Err(e) if !e.is(Errno::EEXIST) => return Err(explain_refusal(e)),
+            _ => {}
+        }
+        let dir = folder.join(owner.group(n));
+        match files::make_dir(&dir) {
+            Ok(()) => return Ok(dir),
+            Err(e) if e.is(Errno::EEXIST) && n < 1000 => n += 1,
+            Err(e) if e.is(Errno::ENOENT) && n < 1000 => n += 1,
+            Err(e) => return Err(explain_refusal(e)),
+        }
+    }
+}
+
+fn explain_refusal(error: Error) -> Error {
+    if error.is(Errno::EACCES) || error.is(Errno::EPERM) {
+        return error.remedy("making a memory group on cgroup v1 needs root");
+    }
+    if error.is(Errno::EROFS) {
+        return error.remedy("the cgroup hierarchy is mounted read-only here; run sandtop on the host, or in a container started with --privileged");
+    }
+    if error.is(Errno::ENOENT) {
+        return error.remedy("--cgroup-parent must be an existing group of the memory hierarchy, as `mkdir` made it");
+    }
+    error
+}
+
+fn prepare(dir: &Path, cpus: u32, limit: Limit) -> Result<()> {
+    // Before 5.11 a limit on P did nothing to L without this; it must be on before L is made.
+    let hierarchical = dir.join("memory.use_hierarchy");
+    if files::read(&hierarchical).is_ok_and(|text| text.trim() == "0") {
+        files::write(&hierarchical, "1")?;
+        if files::read(&hierarchical)?.trim() != "1" {
+            return Err(Error::new(format!("{} does not take 1: a limit would not hold here", hierarchical.display())));
+        }
+    }
+    files::write(&dir.join("memory.swappiness"), "0")?; // L inherits it at mkdir, and only then
+    files::write(&dir.join("memory.limit_in_bytes"), &kernel_text(limit))?;
+    let leaf = dir.join(LEAF);
+    files::make_dir(&leaf)?;
+    let mirror = mirror_of(limit, CHARGE_BATCH * u64::from(cpus));
+    files::write(&leaf.join("memory.limit_in_bytes"), &kernel_text(mirror))
+}
+
+/// The limit as v1 reads it; `-1` is its word for none.
+fn kernel_text(limit: Limit) -> String {
+    match limit {
+        Limit::Bytes(n) => n.to_string(),
+        Limit::Max => "-1".into(),
+    }
+}
+
+fn mirror_of(limit: Limit, margin: u64) -> Limit {
+    match limit {
+        Limit::Bytes(n) if n < KERNEL_MAX - margin => Limit::Bytes(n + margin),
+        _ => Limit::Max,
+    }
+}
+
+fn read_limit(file: &Kept) -> Result<Limit> {
+    Ok(match file.number()? {
+        n if n >= KERNEL_MAX => Limit::Max,
+        n => Limit::Bytes(n),
+    })
+}
+
+/// Asks the kernel to signal an eventfd at every OOM (`cgroup.event_control`, Documentation/admin-guide/cgroup-v1/memory.rst §9).
+fn listen_for_oom(dir: &Path) -> Result<EventFd> {
+    let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+        .map_err(|e| Error::sys("make an eventfd", e))?;
+    let control = Kept::open(dir, "memory.oom_control")?;
+    let order = format!("{} {}", event.as_fd().as_raw_fd(), control.file().as_raw_fd());
+    files::write(&dir.join("cgroup.event_control"), &order)?;
+    Ok(event)
+}
+
+/// Removes a group and all below it, children first. Dropping what their caches hold first lets the kernel free the groups at once.
+fn remove_tree(dir: &Path) {
+    for group in files::groups_below(dir).iter().rev() {
+        let _ = files::write(&group.join("memory.force_empty"), "0");
+        let _ = files::remove_dir(group);
+    }
+    if let Some(folder) = dir.parent() {
+        let _ = files::remove_dir(folder); // stays while another sandtop has a group in it
+    }
+}
+
+/// Removes a group tree of ours in which nothing runs.
+///
+/// # Errors
+/// When a directory stays.
+pub fn remove_group(dir: &Path) -> Result<()> {
+    remove_tree(dir);
+    if dir.exists() { files::remove_dir(dir) } else { Ok(()) }
+}
+
+impl Cgroup for V1 {
+    fn controller(&self) -> Controller {
+        Controller::V1
+    }
+
+    fn path(&self) -> String {
+        let below = self.dir.strip_prefix(&self.root).unwrap_or(&self.dir);
+        format!("/{}", below.display())
+    }
+
+    fn join_file(&self) -> &File {
+        self.join.file()
+    }
+
+    fn oom_event(&self) -> Option<BorrowedFd<'_>> {
+        self.oom.as_ref().map(AsFd::as_fd)
+    }
+
+    fn oom_seen(&self) {
+        if let Some(event) = &self.oom {
+            let _ = event.read();
+        }
+    }
+
+    fn sample(&mut self, detail: Detail) -> Result<Sample> {
+        // Peak before usage: after the reset the kernel's mark is at least the usage that is read next.
+        let peak = self.peak.number()?;
+        self.peak.write("0")?;
+        let usage = self.usage.number()?;
+        Ok(Sample {
+            usage,
+            peak: Some(peak.max(usage)),
+            limit_hits: Some(self.hits.number()?),
+            oom_kills: Some(self.oom_kills(detail)?),
+            stat: (detail != Detail::Quick).then(|| self.memory_stat()).transpose()?,
+        })
+    }
+
+    fn pids(&mut self, pids: &mut Vec<i32>) -> Result<()> {
+        files::pids(&self.leaf, pids)?;
+        for group in self.elsewhere.keys().filter(|group| **group != self.dir) {
+            let _ = files::pids(group, pids); // it may be gone
+        }
+        Ok(())
+    }
+
+    fn limits(&self) -> Result<LimitsNow> {
+        let limit = read_limit(&self.limit)?;
+        let mirror_expected = mirror_of(limit, self.mirror_margin);
+        Ok(LimitsNow { limit, mirror: read_limit(&self.leaf_limit)?, mirror_expected })
+    }
+
+    fn limit_writer(&self) -> Result<Box<dyn WriteLimit>> {
+        Ok(Box::new(V1LimitWriter {
+            margin: self.mirror_margin,
+            limit: Kept::open_rw(&self.dir, "memory.limit_in_bytes")?,
+            mirror: Kept::open_rw(&self.leaf, "memory.limit_in_bytes")?,
+            usage: Kept::open(&self.dir, "memory.usage_in_bytes")?,
+        }))
+    }
+
+    fn remove(&mut self) -> Result<()> {
+        self.oom = None; // its descriptor would be signalled by the removal itself
+        remove_group(&self.dir)
+    }
+}
+
+struct V1LimitWriter {
+    margin: u64,
+    limit: Kept,
+    mirror: Kept,
+    usage: Kept,
+}
+
+impl V1LimitWriter {
+    fn try_write(&mut self, target: Limit) -> Result<Limit> {
+        let before = read_limit(&self.limit)?;
+        let mirror = kernel_text(mirror_of(target, self.margin));
+        // L's limit is never below P's, on the way up as on the way down: hits would move to L.
+        let raising = before.bytes().is_some_and(|now| target.bytes().is_none_or(|then| then > now));
+        if raising {
+            self.mirror.write(&mirror)?;
+        }
+        self.limit.write(&kernel_text(target))?;
+        if !raising {
+            self.mirror.write(&mirror)?;
+        }
+        read_limit(&self.limit)
+    }
+}
+
+impl WriteLimit for V1LimitWriter {
+    fn write(&mut self, target: Limit) -> LimitOutcome {
+        match self.try_write(target) {
+            Ok(now) => LimitOutcome::Applied { now },
+            Err(e) if e.is(Errno::EBUSY) => match (self.usage.number(), read_limit(&self.limit)) {
+                (Ok(usage), Ok(kept)) => LimitOutcome::Busy { usage, kept },
+                (Err(e), _) | (_, Err(e)) => LimitOutcome::Failed { reason: e.to_string() },
+            },
+            Err(e) => LimitOutcome::Failed { reason: e.to_string() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const M: u64 = 1 << 20;
+
+    /// A directory of real kernel files, as read from a 6.18 kernel.
+    fn fixture() -> (tempfile::TempDir, PathBuf) {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("sandtop/1-2-3");
+        for group in [dir.clone(), dir.join(LEAF)] {
+            std::fs::create_dir_all(&group).unwrap();
+            for (name, text) in [
+                ("memory.usage_in_bytes", "73400320\n"),
+                ("memory.failcnt", "126\n"),
+                ("memory.max_usage_in_bytes", "104857600\n"),
+                ("memory.limit_in_bytes", "104857600\n"),
+                ("memory.stat", include_str!("../../tests/data/v1-memory.stat")),
+                ("memory.kmem.usage_in_bytes", "421888\n"),
+                ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"),
+                ("cgroup.procs", "77\n0\n78\n"),
+            ] {
+                std::fs::write(group.join(name), text).unwrap();
+            }
+        }
+        (root, dir)
+    }
+
+    #[test]
+    fn a_sample_takes_every_number_from_its_own_file() {
+        let (root, dir) = fixture();
+        let mut group = V1::open(root.path(), &dir, 2).unwrap();
+        let sample = group.sample(Detail::Stat).unwrap();
+        assert_eq!(sample.usage, 70 * M);
+        assert_eq!(sample.peak, Some(100 * M));
+        assert_eq!(sample.limit_hits, Some(126));
+        assert_eq!(sample.oom_kills, Some(1));
+        let stat = sample.stat.unwrap();
+        assert_eq!((stat.anon, stat.file, stat.shmem), (62914560, 4194304, 8388608));
+        assert_eq!(stat.kernel, Some(421888));
+        assert_eq!(group.path(), "/sandtop/1-2-3");
+        let peak = std::fs::read_to_string(dir.join("memory.max_usage_in_bytes")).unwrap();
+        assert!(peak.starts_with('0'), "the interval peak was not reset: {peak}");
+    }
+
+    #[test]
+    fn kills_are_summed_over_the_subtree_and_outlive_their_group() {
+        let (root, dir) = fixture();
+        let inner = dir.join("leaf/inner");
+        std::fs::create_dir(&inner).unwrap();
+        std::fs::write(inner.join("memory.oom_control"), "oom_kill 4\n").unwrap();
+        let mut group = V1::open(root.path(), &dir, 2).unwrap();
+        assert_eq!(group.sample(Detail::Full).unwrap().oom_kills, Some(6)); // P 1, L 1, inner 4
+        std::fs::remove_dir_all(&inner).unwrap();
+        assert_eq!(group.sample(Detail::Full).unwrap().oom_kills, Some(6));
+    }
+
+    #[test]
+    fn the_mirror_stands_one_batch_per_cpu_above_the_limit() {
+        assert_eq!(mirror_of(Limit::Bytes(100 * M), 2 * CHARGE_BATCH), Limit::Bytes(100 * M + 512 * 1024));
+        assert_eq!(mirror_of(Limit::Max, CHARGE_BATCH), Limit::Max);
+        let (root, dir) = fixture();
+        let now = V1::open(root.path(), &dir, 2).unwrap().limits().unwrap();
+        assert_eq!(now.limit, Limit::Bytes(100 * M));
+        assert_eq!(now.mirror_expected, Limit::Bytes(100 * M + 512 * 1024));
+    }
+
+    #[test]
+    fn a_written_limit_is_read_back() {
+        let (root, dir) = fixture();
+        for name in ["memory.limit_in_bytes", "leaf/memory.limit_in_bytes"] {
+            std::fs::write(dir.join(name), "").unwrap(); // a plain file keeps what a shorter write leaves
+        }
+        std::fs::write(dir.join("memory.limit_in_bytes"), "104857600").unwrap();
+        let mut writer = V1::open(root.path(), &dir, 2).unwrap().limit_writer().unwrap();
+        assert_eq!(writer.write(Limit::Bytes(209715200)), LimitOutcome::Applied { now: Limit::Bytes(200 * M) });
+        assert_eq!(files::read(&dir.join("leaf/memory.limit_in_bytes")).unwrap(), (209715200 + 512 * 1024).to_string());
+    }
+
+    #[test]
+    fn every_error_names_its_file() {
+        for missing in
+            ["memory.usage_in_bytes", "memory.failcnt", "memory.stat", "leaf/memory.oom_control", "leaf/cgroup.procs"]
+        {
+            let (root, dir) = fixture();
+            std::fs::remove_file(dir.join(missing)).unwrap();
+            let said = V1::open(root.path(), &dir, 2).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(said.contains(missing), "{missing}: {said}");
+        }
+        let (root, dir) = fixture();
+        std::fs::write(dir.join("memory.failcnt"), "many\n").unwrap();
+        let said = V1::open(root.path(), &dir, 2).unwrap().sample(Detail::Quick).unwrap_err().to_string();
+        assert!(said.contains("memory.failcnt") && said.contains("many"), "{said}");
+    }
+
+    #[test]
+    fn pids_outside_our_namespace_show_as_zero_and_are_left_out() {
+        let (root, dir) = fixture();
+        let mut pids = Vec::new();
+        V1::open(root.path(), &dir, 2).unwrap().pids(&mut pids).unwrap();
+        assert_eq!(pids, [77, 78]);
+    }
+}

@@ -1,0 +1,97 @@
+//! The error type: what was being done, to which file, why it failed, and what would help.
+//!
+//! Refuses: an error without its path, and a bare errno in front of a user.
+
+use std::{fmt, io, path::Path};
+
+/// What went wrong, as sentences for the user.
+#[derive(Debug)]
+pub struct Error {
+    message: String,
+    remedy: Option<String>,
+    errno: Option<i32>,
+    exit: u8,
+}
+
+/// The crate's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The exit code for "sandtop itself failed", bad usage included (as `timeout`, `env`, docker).
+pub const EXIT_FAILED: u8 = 125;
+
+impl Error {
+    /// An error told in one sentence.
+    pub fn new(message: impl Into<String>) -> Error {
+        Error { message: message.into(), remedy: None, errno: None, exit: EXIT_FAILED }
+    }
+
+    /// A failed system call: `verb` and `path` say what was tried.
+    pub fn io(verb: &str, path: &Path, cause: impl Into<io::Error>) -> Error {
+        let cause = cause.into();
+        let errno = cause.raw_os_error();
+        Error { errno, ..Error::new(format!("cannot {verb} {}: {}", path.display(), reason(&cause))) }
+    }
+
+    /// A failed system call that concerns no file.
+    pub fn sys(verb: &str, cause: impl Into<io::Error>) -> Error {
+        let cause = cause.into();
+        let errno = cause.raw_os_error();
+        Error { errno, ..Error::new(format!("cannot {verb}: {}", reason(&cause))) }
+    }
+
+    /// Adds what the user can do about it.
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Error {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Sets the exit code, where it is not [`EXIT_FAILED`].
+    pub fn exit_code(mut self, code: u8) -> Error {
+        self.exit = code;
+        self
+    }
+
+    /// The code that sandtop ends with on this error.
+    pub fn exit(&self) -> u8 {
+        self.exit
+    }
+
+    /// The errno of the system call that failed, where one did.
+    pub fn errno(&self) -> Option<i32> {
+        self.errno
+    }
+
+    /// Whether the system call failed with this errno.
+    pub fn is(&self, errno: nix::errno::Errno) -> bool {
+        self.errno == Some(errno as i32)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.remedy {
+            Some(remedy) => write!(f, "\n  {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// An error's own words, without the `(os error 2)` that says nothing to a user.
+pub fn reason(cause: &io::Error) -> String {
+    match cause.raw_os_error() {
+        Some(errno) => errno_text(errno),
+        None => cause.to_string(),
+    }
+}
+
+/// What an errno says, in the C library's words.
+pub fn errno_text(errno: i32) -> String {
+    let text = io::Error::from_raw_os_error(errno).to_string();
+    match text.rfind(" (os error") {
+        Some(end) => text[..end].to_string(),
+        None => text,
+    }
+}

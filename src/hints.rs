@@ -1,0 +1,124 @@
+//! What to say about a command that cannot do here what its user thinks: from its name and arguments alone.
+//!
+//! Pure; looks at nothing but the words. Refuses: guessing about programs that are not named here.
+
+use std::{ffi::OsString, path::Path};
+
+/// Programs that start their work in another process tree, which no limit of ours reaches, and what to use instead.
+const ELSEWHERE: [(&str, &str); 8] = [
+    ("docker", "docker run -m SIZE …"),
+    ("podman", "podman run -m SIZE …"),
+    ("nerdctl", "nerdctl run -m SIZE …"),
+    ("kubectl", "resources.limits.memory in the pod's spec"),
+    ("systemctl", "systemctl set-property UNIT MemoryMax=SIZE"),
+    ("systemd-run", "systemd-run -p MemoryMax=SIZE …"),
+    ("machinectl", "systemctl set-property machine-NAME.scope MemoryMax=SIZE"),
+    ("at", "sandtop run … inside the job itself"),
+];
+
+/// Programs that gain rights, which no_new_privs denies them.
+const GAIN_RIGHTS: [&str; 5] = ["sudo", "su", "pkexec", "doas", "sg"];
+
+/// What to say before the command starts.
+pub fn before(argv: &[OsString], allow_new_privs: bool) -> Vec<String> {
+    let name = name(argv);
+    if name == "podman" && !argv.iter().any(|a| a == "--remote" || a == "-r") {
+        return Vec::new(); // without a daemon its containers are its own children
+    }
+    if let Some((_, instead)) = ELSEWHERE.iter().find(|(n, _)| *n == name) {
+        return vec![format!(
+            "{name} starts its work elsewhere, outside this sandbox and its limit; use instead: {instead}"
+        )];
+    }
+    if GAIN_RIGHTS.contains(&name.as_str()) && !allow_new_privs {
+        return vec![format!(
+            "{name} cannot gain rights in here (no_new_privs); use instead: sandtop -u USER -- COMMAND, or --allow-new-privs"
+        )];
+    }
+    Vec::new()
+}
+
+/// What to say when the command ended well and yet did nothing.
+pub fn after(argv: &[OsString]) -> Option<String> {
+    let words: Vec<String> = argv.iter().map(|a| a.to_string_lossy().into_owned()).collect();
+    let has = |short: &str, long: &str| {
+        words
+            .iter()
+            .any(|w| w == long || w.starts_with(&format!("{long}=")) || (w.starts_with(short) && !w.starts_with("--")))
+    };
+    let tuned = |option: &str| words.iter().any(|w| w == option || w.starts_with(&format!("{option}=")));
+    match name(argv).as_str() {
+        "stress" if !has("-m", "--vm") && (tuned("--vm-bytes") || tuned("--vm-keep") || tuned("--vm-hang")) => {
+            Some("stress started no worker: --vm-bytes says how much each of them takes, -m N says how many there are; add -m 1".into())
+        }
+        "stress-ng" if !has("-m", "--vm") && (tuned("--vm-bytes") || tuned("--vm-keep")) => {
+            Some("stress-ng started no vm worker: --vm-bytes says how much they take, --vm N says how many there are; add --vm 1".into())
+        }
+        _ => None,
+    }
+}
+
+/// What to say when a command was not found.
+pub fn not_found(argv: &[OsString]) -> Option<String> {
+    match name(argv).as_str() {
+        "stress" => Some(
+            "install it (apt install stress, dnf install stress), or see the same story without it: sandtop demo"
+                .into(),
+        ),
+        "stress-ng" => Some("install it: apt install stress-ng, dnf install stress-ng".into()),
+        _ => None,
+    }
+}
+
+fn name(argv: &[OsString]) -> String {
+    let first = argv.first().map(Path::new).and_then(Path::file_name);
+    first.map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argv(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn commands_that_work_elsewhere_are_told_what_to_use() {
+        for line in [
+            "docker run x",
+            "/usr/bin/docker ps",
+            "podman --remote run x",
+            "kubectl get pods",
+            "systemctl start x",
+            "systemd-run x",
+        ] {
+            let said = before(&argv(line), false);
+            assert!(said.len() == 1 && said[0].contains("use instead"), "{line}: {said:?}");
+        }
+        assert_eq!(before(&argv("podman run x"), false), Vec::<String>::new());
+        assert_eq!(before(&argv("stress -m 1"), false), Vec::<String>::new());
+    }
+
+    #[test]
+    fn commands_that_gain_rights_are_told_unless_they_may() {
+        for line in ["sudo ls", "su -", "pkexec x"] {
+            assert_eq!(before(&argv(line), false).len(), 1, "{line}");
+            assert_eq!(before(&argv(line), true).len(), 0, "{line}");
+        }
+    }
+
+    #[test]
+    fn stress_without_workers_is_told_what_is_missing() {
+        assert!(after(&argv("stress --vm-bytes 200m")).unwrap().contains("-m 1"));
+        for line in [
+            "stress --vm-bytes 200m -m 1",
+            "stress --vm 1 --vm-bytes 200m",
+            "stress -m1 --vm-keep",
+            "stress -c 1",
+            "ls --vm-bytes",
+        ] {
+            assert_eq!(after(&argv(line)), None, "{line}");
+        }
+    }
+}

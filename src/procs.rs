@@ -1,0 +1,206 @@
+//! The sandbox's processes, read from /proc with kept descriptors.
+//!
+//! `statm` of every process at every sweep; `stat`, three times as dear, only of the young and the large, and of the others in turn. A kept
+//! descriptor of /proc/PID answers ESRCH once the process is reaped, never with a later process of the same pid.
+
+use std::{collections::HashMap, fs::File, io::Cursor, os::unix::fs::FileExt};
+
+use procfs::FromRead;
+
+use crate::event::{Process, ProcessChanges, ProcessUsage};
+
+/// Sweeps in which a process counts as young: it may still exec, and is looked at each time.
+const YOUNG: u32 = 20;
+
+/// How many of the largest are looked at each time.
+const LARGEST: usize = 8;
+
+/// The longest command line that is kept, in bytes.
+const COMMAND_LENGTH: usize = 256;
+
+struct Known {
+    statm: Option<File>,
+    stat: Option<File>,
+    row: Process,
+    sweeps: u32,
+}
+
+/// What is known of the processes of one run.
+#[derive(Default)]
+pub struct ProcessTable {
+    known: HashMap<i32, Known>,
+    turn: usize,
+}
+
+impl ProcessTable {
+    /// Reads these processes and tells what is new since the last sweep. One that vanishes meanwhile has died.
+    pub fn sweep(&mut self, pids: &[i32]) -> ProcessChanges {
+        let mut changes = ProcessChanges::default();
+        let full = self.chosen_for_stat(pids);
+        for (n, pid) in pids.iter().enumerate() {
+            match self.known.get_mut(pid) {
+                Some(known) => match known.refresh(full[n]) {
+                    None => self.forget(*pid, &mut changes),
+                    Some(Moved::Nothing) => {}
+                    Some(Moved::Usage) => changes.changed.push((*pid, known.row.usage)),
+                    Some(Moved::Program) => changes.born.push(known.row.clone()),
+                },
+                None => {
+                    if let Some(known) = Known::open(*pid) {
+                        changes.born.push(known.row.clone());
+                        self.known.insert(*pid, known);
+                    }
+                }
+            }
+        }
+        let listed: std::collections::HashSet<i32> = pids.iter().copied().collect();
+        let gone: Vec<i32> = self.known.keys().copied().filter(|pid| !listed.contains(pid)).collect();
+        for pid in gone {
+            self.forget(pid, &mut changes);
+        }
+        changes
+    }
+
+    /// The pid inside the sandbox and the name of a process that is known.
+    pub fn inside(&self, host_pid: i32) -> Option<(Option<i32>, &str)> {
+        self.known.get(&host_pid).map(|k| (k.row.pid, k.row.name.as_str()))
+    }
+
+    fn forget(&mut self, pid: i32, changes: &mut ProcessChanges) {
+        self.known.remove(&pid);
+        changes.died.push(pid);
+    }
+
+    /// Which of these get their `stat` read this time.
+    fn chosen_for_stat(&mut self, pids: &[i32]) -> Vec<bool> {
+        let rss = |pid: &i32| self.known.get(pid).map_or(0, |k| k.row.usage.rss);
+        let mut sizes: Vec<u64> = pids.iter().map(rss).collect();
+        let large = match sizes.len() > LARGEST {
+            true => *sizes.select_nth_unstable_by(LARGEST, |a, b| b.cmp(a)).1,
+            false => 0,
+        };
+        let share = (pids.len() / 10).max(LARGEST);
+        let turn = self.turn;
+        self.turn = if pids.is_empty() { 0 } else { (turn + share) % pids.len() };
+        let in_turn = |n: usize| (n + pids.len() - turn.min(pids.len())) % pids.len() < share;
+        let young = |pid: &i32| self.known.get(pid).is_none_or(|k| k.sweeps < YOUNG);
+        pids.iter().enumerate().map(|(n, pid)| rss(pid) > large || in_turn(n) || young(pid)).collect()
+    }
+}
+
+enum Moved {
+    Nothing,
+    Usage,
+    Program,
+}
+
+impl Known {
+    fn open(pid: i32) -> Option<Known> {
+        // Without descriptors left (thousands of processes) a process is read by opening each time.
+        let keep = |name: &str| File::open(format!("/proc/{pid}/{name}")).ok();
+        let mut known = Known {
+            statm: keep("statm"),
+            stat: keep("stat"),
+            row: Process {
+                host_pid: pid,
+                pid: pid_inside(pid),
+                parent: 0,
+                name: String::new(),
+                command: String::new(),
+                usage: ProcessUsage { state: ' ', ..ProcessUsage::default() },
+            },
+            sweeps: 0,
+        };
+        known.refresh(true)?;
+        Some(known)
+    }
+
+    /// Reads the process again; `None` when it is gone.
+    fn refresh(&mut self, full: bool) -> Option<Moved> {
+        let before = self.row.usage;
+        self.sweeps = self.sweeps.saturating_add(1);
+        self.row.usage.rss = rss(&self.read(&self.statm, "statm")?)?;
+        if full {
+            let stat = procfs::process::Stat::from_read(Cursor::new(self.read(&self.stat, "stat")?)).ok()?;
+            if stat.state == 'Z' || stat.state == 'X' {
+                return None;
+            }
+            self.row.parent = stat.ppid;
+            self.row.usage.cpu_ms = (stat.utime + stat.stime) * 1000 / procfs::ticks_per_second();
+            self.row.usage.threads = u32::try_from(stat.num_threads).unwrap_or(0);
+            self.row.usage.state = stat.state;
+            let command = self.command_when_due(&stat.comm);
+            if command.is_some() || stat.comm != self.row.name {
+                self.row.name = stat.comm;
+                self.row.command = command.unwrap_or_default();
+                return Some(Moved::Program);
+            }
+        }
+        Some(if self.row.usage == before { Moved::Nothing } else { Moved::Usage })
+    }
+
+    /// The command line, where it may have changed and did: at first, at a new name, and while young (exec keeps a name now and then).
+    fn command_when_due(&self, name: &str) -> Option<String> {
+        if name == self.row.name && self.sweeps > YOUNG {
+            return None;
+        }
+        let command = command_line(self.row.host_pid);
+        (command != self.row.command || name != self.row.name).then_some(command)
+    }
+
+    fn read(&self, kept: &Option<File>, name: &str) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; 1024];
+        let n = match kept {
+            Some(file) => file.read_at(&mut buffer, 0).ok()?,
+            None => File::open(format!("/proc/{}/{name}", self.row.host_pid)).ok()?.read_at(&mut buffer, 0).ok()?,
+        };
+        buffer.truncate(n);
+        (n > 0).then_some(buffer)
+    }
+}
+
+/// Resident bytes: the second field of `statm`, in pages.
+fn rss(statm: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(statm).ok()?;
+    Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * crate::units::page_size())
+}
+
+/// The innermost pid of a process: the last of `NSpid` in /proc/PID/status.
+fn pid_inside(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().last()?.parse().ok()
+}
+
+fn command_line(pid: i32) -> String {
+    let raw = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let raw = &raw[..raw.len().min(COMMAND_LENGTH)];
+    let text = String::from_utf8_lossy(raw);
+    text.trim_end_matches('\0').replace('\0', " ").replace(char::is_control, "?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i_am_born_once_and_a_process_that_is_not_listed_has_died() {
+        let me = std::process::id() as i32;
+        let mut table = ProcessTable::default();
+        let born = table.sweep(&[me]).born;
+        assert_eq!(born.len(), 1);
+        assert!(born[0].usage.rss > 0 && born[0].usage.threads > 0 && !born[0].command.is_empty());
+        assert_eq!(table.sweep(&[me]).born, []);
+        assert_eq!(table.sweep(&[]).died, [me]);
+    }
+
+    #[test]
+    fn a_process_that_never_was_is_a_skipped_row() {
+        assert!(ProcessTable::default().sweep(&[i32::MAX - 1]).is_empty());
+    }
+
+    #[test]
+    fn resident_pages_become_bytes() {
+        assert_eq!(rss(b"18012 17652 244 1 0 17408 0\n"), Some(17652 * crate::units::page_size()));
+        assert_eq!(rss(b""), None);
+    }
+}

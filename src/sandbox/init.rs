@@ -1,0 +1,305 @@
+//! The inside of the sandbox: the re-exec'd helper, init (PID 1), and the main process until it execs.
+//!
+//! One thread throughout. Init mounts, forks, forwards orders, reaps everything and reports; it stays outside the limited group, so that it is never a
+//! victim, never blocked and never counted. It ends when sandtop's end of the socket closes, and the kernel ends the pid namespace with it.
+//!
+//! Refuses: anything that sandtop could do from outside.
+
+use std::{
+    fs::File,
+    io::Write,
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sched::CloneFlags,
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask},
+        signalfd::{SfdFlags, SignalFd},
+        socket::{MsgFlags, recv, send},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
+    },
+    unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve, setsid},
+};
+
+use super::{
+    mounts, privileges,
+    protocol::{Order, Report},
+    spec::{Namespaces, Spec, Streams, c_string},
+    sys::{self, Forked},
+};
+use crate::event::{StartFailure, Status, Step};
+
+/// A step that failed.
+type Failure = StartFailure;
+
+fn failed(step: Step, what: impl Into<String>) -> impl FnOnce(Errno) -> Failure {
+    let what = what.into();
+    move |errno| Failure { step, what, errno: errno as i32 }
+}
+
+/// The re-exec'd helper: reads the spec, makes init, tells its pid, and is gone. The arguments are descriptors.
+pub fn helper(control: RawFd, spec: RawFd) -> ! {
+    // What goes wrong here is reported over the socket; a panic of ours must not unwind through a copied process.
+    std::panic::set_hook(Box::new(|_| sys::exit_now(125)));
+    let control = sys::inherited(control);
+    let spec = match Spec::from_file(File::from(sys::inherited(spec))) {
+        Ok(spec) => spec,
+        Err(_) => sys::exit_now(125),
+    };
+    match sys::clone_for_parent(flags(spec.setup.namespaces).bits()) {
+        Ok(Forked::Parent(pid)) => tell(&control, &Report::Init(pid.as_raw())),
+        Ok(Forked::Child) => init(&control, &spec),
+        Err(errno) => tell(&control, &Report::Failed(failed(Step::Unshare, "the namespaces")(errno))),
+    }
+    sys::exit_now(0)
+}
+
+fn flags(chosen: Namespaces) -> CloneFlags {
+    let mut flags = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;
+    flags.set(CloneFlags::CLONE_NEWUTS, chosen.uts);
+    flags.set(CloneFlags::CLONE_NEWIPC, chosen.ipc);
+    flags.set(CloneFlags::CLONE_NEWNET, chosen.net);
+    flags // the cgroup namespace comes later: its root is to be L
+}
+
+fn tell(control: &OwnedFd, report: &Report) {
+    let _ = send(control.as_raw_fd(), &report.encode(), MsgFlags::MSG_NOSIGNAL);
+}
+
+fn init(control: &OwnedFd, spec: &Spec) -> ! {
+    // The signal tells of a parent that dies from now on, the socket of one that is dead already (in a pid
+    // namespace getppid() is 0 in either case).
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    if sandtop_is_gone(control) {
+        sys::exit_now(0);
+    }
+    match prepare(spec).and_then(|signals| start(control, spec).map(|main| (signals, main))) {
+        Ok((signals, main)) => {
+            let ended = watch(control, &signals, main);
+            tell(control, &ended);
+        }
+        Err(failure) => tell(control, &Report::Failed(failure)),
+    }
+    sys::exit_now(0)
+}
+
+fn sandtop_is_gone(control: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(control.as_fd(), PollFlags::POLLIN)];
+    let hung_up = PollFlags::POLLHUP | PollFlags::POLLERR;
+    poll(&mut fds, PollTimeout::ZERO).is_ok() && fds[0].revents().is_some_and(|r| r.intersects(hung_up))
+}
+
+/// What init prepares for all: file systems, names, and its own ears.
+fn prepare(spec: &Spec) -> Result<SignalFd, Failure> {
+    let setup = &spec.setup;
+    mounts::set_up(&setup.mounts).map_err(|(path, errno)| failed(Step::Mount, path)(errno))?;
+    if let Some(name) = &setup.hostname {
+        nix::unistd::sethostname(name).map_err(failed(Step::Hostname, name))?;
+    }
+    if setup.namespaces.net {
+        sys::raise_loopback().map_err(failed(Step::Network, "lo"))?;
+    }
+    let _ = rustix::thread::set_name(c"sandtop-init");
+    // Blocked and never taken, the terminal's signals are nothing to init: the workload gets its own.
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).map_err(failed(Step::Fork, "signals"))?;
+    let child = SigSet::from_iter([Signal::SIGCHLD]);
+    SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed(Step::Fork, "signals"))
+}
+
+/// Waits to be told, if held, and makes the main process.
+fn start(control: &OwnedFd, spec: &Spec) -> Result<Pid, Failure> {
+    if spec.setup.held {
+        tell(control, &Report::Holding);
+        loop {
+            match next_order(control) {
+                Some(Order::Go) => break,
+                Some(Order::Signal(n)) => {
+                    tell(control, &Report::Ended { status: Status::Signalled(n), left_behind: 0 });
+                    sys::exit_now(0)
+                }
+                None => sys::exit_now(0),
+            }
+        }
+    }
+    match sys::fork().map_err(failed(Step::Fork, "the main process"))? {
+        Forked::Parent(pid) => {
+            let_go_of_streams();
+            Ok(pid)
+        }
+        Forked::Child => {
+            let Err(failure) = main_process(control, spec);
+            let code = if failure.step == Step::Exec { exec_code(failure.errno) } else { 125 };
+            tell(control, &Report::Failed(failure));
+            sys::exit_now(code)
+        }
+    }
+}
+
+/// Init must not keep the workload's pipes and terminal open.
+fn let_go_of_streams() {
+    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+        let _ = dup2_stdin(&null);
+        let _ = dup2_stdout(&null);
+        let _ = dup2_stderr(&null);
+    }
+}
+
+/// The exit code for an exec that failed, as shells and `env` have it.
+fn exec_code(errno: i32) -> i32 {
+    if errno == Errno::ENOENT as i32 || errno == Errno::ENOTDIR as i32 { 127 } else { 126 }
+}
+
+enum Never {}
+
+/// The main process on its way to the command. Joins L first: no page of the command is uncounted.
+fn main_process(control: &OwnedFd, spec: &Spec) -> Result<Never, Failure> {
+    let setup = &spec.setup;
+    File::from(sys::inherited(setup.join))
+        .write_all(b"0")
+        .map_err(|e| failed(Step::Join, "the memory group")(Errno::from_raw(e.raw_os_error().unwrap_or_default())))?;
+    nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).map_err(failed(Step::Unshare, "the cgroup namespace"))?;
+    mounts::show_own_groups(&setup.mounts).map_err(|(path, errno)| failed(Step::Mount, path)(errno))?;
+    if let Streams::Terminal(tty) = setup.streams {
+        own_terminal(tty).map_err(failed(Step::Terminal, "the terminal"))?;
+    }
+    tell(control, &Report::Joined(nix::unistd::getpid().as_raw()));
+    // By its path, in the new mounts: a directory of the host's cgroup tree must not stay open as the current one.
+    let enter = || nix::unistd::chdir(&setup.workdir);
+    if setup.workdir_chosen {
+        nix::unistd::chdir("/").map_err(failed(Step::Workdir, "/"))?;
+    } else if enter().is_err() {
+        nix::unistd::chdir("/").map_err(failed(Step::Workdir, "/"))?;
+    }
+    let privileges = &setup.privileges;
+    privileges::shrink_bounding_set(privileges).map_err(failed(Step::Privileges, "capabilities"))?;
+    if let Some(identity) = &privileges.user {
+        privileges::become_user(identity).map_err(failed(Step::User, identity.uid.to_string()))?;
+    }
+    privileges::give_up(privileges).map_err(failed(Step::Privileges, "capabilities"))?;
+    if setup.workdir_chosen {
+        enter().map_err(failed(Step::Workdir, setup.workdir.display().to_string()))?;
+    }
+    restore_process(setup.open_files);
+    exec(spec)
+}
+
+/// A session of its own on this terminal, as login makes it.
+fn own_terminal(tty: RawFd) -> Result<(), Errno> {
+    let tty = sys::inherited(tty);
+    setsid()?;
+    rustix::process::ioctl_tiocsctty(&tty).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
+    dup2_stdin(&tty)?;
+    dup2_stdout(&tty)?;
+    dup2_stderr(&tty)
+}
+
+/// Undoes what sandtop and init changed of the process that the user started.
+fn restore_process(open_files: u64) {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, open_files.min(hard), hard);
+    }
+    let _ = sys::default_sigpipe();
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+    sys::close_on_exec_above_2();
+}
+
+/// execvpe with the workload's own PATH. What it returns is the failure: "not executable" wins over "not found".
+fn exec(spec: &Spec) -> Result<Never, Failure> {
+    let env: Vec<_> = spec.env.iter().map(|text| c_string(text)).collect();
+    let argv: Vec<_> = spec.argv.iter().map(|text| c_string(text)).collect();
+    let name = spec.argv[0].to_string_lossy().into_owned();
+    let mut worst = Errno::ENOENT;
+    let named = || super::candidates(&spec.argv[0], &spec.env);
+    for path in spec.setup.program.as_ref().map_or_else(named, |program| vec![program.clone()]) {
+        let path = c_string(path.as_os_str());
+        let Err(mut errno) = execve(&path, &argv, &env);
+        if errno == Errno::ENOEXEC {
+            // A script without `#!`: shells and execvp give it to sh.
+            let mut script = vec![c"/bin/sh".to_owned(), path];
+            script.extend_from_slice(&argv[1..]);
+            let Err(again) = execve(c"/bin/sh", &script, &env);
+            errno = again;
+        }
+        match errno {
+            Errno::ENOENT | Errno::ENOTDIR => {}
+            Errno::EACCES => worst = errno, // another directory of PATH may have one that may be run
+            other => return Err(failed(Step::Exec, name)(other)),
+        }
+    }
+    Err(failed(Step::Exec, name)(worst))
+}
+
+/// Waits for an order; `None` when sandtop is gone. What is no order is passed over.
+fn next_order(control: &OwnedFd) -> Option<Order> {
+    let mut buffer = [0; 64];
+    loop {
+        match recv(control.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            Ok(0) => return None,
+            Ok(n) => match Order::decode(&buffer[..n]) {
+                Some(order) => return Some(order),
+                None => continue,
+            },
+            Err(Errno::EINTR) => continue,
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Forwards orders and reaps until the main process ends; then ends what is left.
+fn watch(control: &OwnedFd, signals: &SignalFd, main: Pid) -> Report {
+    loop {
+        let mut fds =
+            [PollFd::new(control.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut fds, PollTimeout::NONE).is_err() {
+            continue;
+        }
+        let ready = |fd: &PollFd| fd.revents().is_some_and(|r| !r.is_empty());
+        let (order, child) = (ready(&fds[0]), ready(&fds[1]));
+        if order {
+            match next_order(control) {
+                None => sys::exit_now(0), // sandtop is gone
+                Some(Order::Go) => {}
+                Some(Order::Signal(n)) => {
+                    let _ = Signal::try_from(n).map(|signal| kill(main, signal));
+                }
+            }
+        }
+        if child {
+            while let Ok(Some(_)) = signals.read_signal() {}
+            if let Some(status) = reap(main) {
+                return Report::Ended { status, left_behind: end_the_rest() };
+            }
+        }
+    }
+}
+
+/// Reaps whatever has ended; how the main process did, when it is among them.
+fn reap(main: Pid) -> Option<Status> {
+    let mut ended = None;
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == main => ended = Some(Status::Exited(code)),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == main => ended = Some(Status::Signalled(signal as i32)),
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return ended,
+            _ => {}
+        }
+    }
+}
+
+/// Kills what is left and counts it. In a pid namespace `-1` is everything but init itself.
+fn end_the_rest() -> u32 {
+    let mut ended = 0;
+    while kill(Pid::from_raw(-1), Signal::SIGKILL).is_ok() {
+        // One that was killed may have left children behind, which are init's now.
+        match waitid(Id::All, WaitPidFlag::WEXITED) {
+            Ok(_) => ended += 1,
+            Err(Errno::EINTR) => {}
+            Err(_) => break,
+        }
+    }
+    ended
+}

@@ -1,0 +1,226 @@
+//! The sandbox: namespaces, init, and the workload in them, as sandtop sees them from outside.
+//!
+//! Launch is a re-exec of `/proc/self/exe`: sandtop has threads and must not fork. All that sandtop holds of a sandbox is a pidfd of init
+//! and one socket; dropping a [`Sandbox`] ends it.
+
+pub mod init;
+pub mod mounts;
+pub mod privileges;
+pub mod protocol;
+pub mod spec;
+mod sys;
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::File,
+    io::{self, IoSliceMut},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::{ffi::OsStrExt, process::CommandExt},
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use nix::{
+    errno::Errno,
+    sys::{
+        socket::{
+            AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, send, setsockopt, socketpair,
+            sockopt,
+        },
+        wait::{Id, WaitPidFlag, waitid},
+    },
+};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::error::{Error, Result};
+use protocol::{MAX_MESSAGE, Order, Report};
+use spec::{Spec, Streams};
+
+/// The hidden subcommand that the re-exec'd process is started with.
+pub const INIT_COMMAND: &str = "__init";
+
+/// A running sandbox, from outside.
+pub struct Sandbox {
+    control: OwnedFd,
+    init: Option<OwnedFd>,
+}
+
+/// A report, and the pid outside of the process that sent it.
+pub type Heard = (Report, i32);
+
+impl Sandbox {
+    /// Starts the sandbox of this spec. `join` is L's `cgroup.procs`, `tty` the workload's end of its terminal, if it gets one; the
+    /// spec's descriptor numbers are set here.
+    ///
+    /// Must be called from the thread that will outlive the sandbox: the kernel's parent-death signal follows the thread.
+    ///
+    /// # Errors
+    /// When the helper cannot be started or cannot make init.
+    pub fn launch(mut spec: Spec, join: &File, tty: Option<&OwnedFd>) -> Result<(Sandbox, Vec<Heard>)> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        )
+        .map_err(|e| Error::sys("make a socket pair", e))?;
+        setsockopt(&ours, sockopt::PassCred, &true).map_err(|e| Error::sys("set up a socket", e))?;
+        // The helper inherits these by number; every other descriptor of sandtop is closed at exec.
+        let control = inheritable(&theirs)?;
+        set_blocking(&control)?;
+        let join = inheritable(join)?;
+        let tty = tty.map(inheritable).transpose()?;
+        spec.setup.join = join.as_raw_fd();
+        spec.setup.streams = tty.as_ref().map_or(Streams::Inherited, |tty| Streams::Terminal(tty.as_raw_fd()));
+        let spec_file = inheritable(&spec.to_file()?)?;
+        let mut helper = Command::new("/proc/self/exe");
+        helper.arg0("sandtop-init").arg(INIT_COMMAND);
+        helper.arg(control.as_raw_fd().to_string()).arg(spec_file.as_raw_fd().to_string());
+        helper.env_clear(); // the workload's environment is none of init's: no LD_PRELOAD in PID 1
+        if tty.is_some() {
+            helper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        }
+        let child = helper.spawn().map_err(|e| Error::sys("start the sandbox's init (/proc/self/exe)", e));
+        drop((theirs, control, join, tty, spec_file));
+        let mut child = child?;
+        let mut sandbox = Sandbox { control: ours, init: None };
+        let early = sandbox.wait_for_init();
+        let _ = child.wait();
+        Ok((sandbox, early?))
+    }
+
+    /// Waits for the helper's word, and gives what others said before it: init and a quick workload do not wait for the helper.
+    fn wait_for_init(&mut self) -> Result<Vec<Heard>> {
+        let mut early = Vec::new();
+        loop {
+            let mut fds = [nix::poll::PollFd::new(self.control.as_fd(), nix::poll::PollFlags::POLLIN)];
+            let _ = nix::poll::poll(&mut fds, nix::poll::PollTimeout::NONE);
+            match self.receive() {
+                Ok(Some((Report::Init(pid), _))) => {
+                    self.init = Some(open_pidfd(pid)?);
+                    return Ok(early);
+                }
+                Ok(Some((Report::Failed(failure), _))) if failure.step == crate::event::Step::Unshare => {
+                    return Err(no_namespaces(failure.errno));
+                }
+                Ok(Some(heard)) => early.push(heard),
+                Ok(None) => {}
+                Err(_) => return Err(Error::new("the sandbox's init did not come up")),
+            }
+        }
+    }
+
+    /// The next report, if there is one.
+    ///
+    /// # Errors
+    /// When the inside is gone.
+    pub fn receive(&self) -> Result<Option<Heard>> {
+        let mut buffer = [0; MAX_MESSAGE];
+        let mut parts = [IoSliceMut::new(&mut buffer)];
+        let mut space = nix::cmsg_space!(nix::libc::ucred);
+        let message = match recvmsg::<()>(self.control.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::empty()) {
+            Ok(message) => message,
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
+            Err(e) => return Err(Error::sys("hear from init", e)),
+        };
+        let sender = message.cmsgs().into_iter().flatten().find_map(|c| match c {
+            ControlMessageOwned::ScmCredentials(who) => Some(who.pid()),
+            _ => None,
+        });
+        let n = message.bytes;
+        if n == 0 {
+            return Err(Error::new("init is gone"));
+        }
+        Ok(Report::decode(&buffer[..n]).map(|report| (report, sender.unwrap_or_default())))
+    }
+
+    /// Gives init an order; one that it cannot take any more is moot.
+    pub fn order(&self, order: Order) {
+        let _ = send(self.control.as_raw_fd(), &order.encode(), MsgFlags::MSG_NOSIGNAL);
+    }
+
+    /// The socket: readable when there is a report.
+    pub fn control(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+
+    /// Init's pidfd: readable when init, and with it the whole sandbox, has ended.
+    pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.init.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Ends everything in the sandbox now, and waits until it is gone.
+    pub fn end(&mut self) {
+        if let Some(init) = &self.init {
+            let _ = pidfd_send_signal(init, Signal::KILL);
+        }
+        self.reap();
+    }
+
+    /// Waits for init, which has ended or is about to. The kernel lets init go last: when it is reaped, the groups are empty.
+    pub fn reap(&mut self) {
+        if let Some(init) = self.init.take() {
+            while let Err(Errno::EINTR) = waitid(Id::PIDFd(init.as_fd()), WaitPidFlag::WEXITED) {}
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn inheritable(fd: impl AsFd) -> Result<OwnedFd> {
+    rustix::io::dup(fd).map_err(|e| Error::sys("duplicate a descriptor", e)) // dup clears close-on-exec
+}
+
+fn set_blocking(fd: &OwnedFd) -> Result<()> {
+    let flags = rustix::fs::fcntl_getfl(fd).map_err(|e| Error::sys("read descriptor flags", e))?;
+    rustix::fs::fcntl_setfl(fd, flags.difference(rustix::fs::OFlags::NONBLOCK))
+        .map_err(|e| Error::sys("set descriptor flags", e))
+}
+
+fn open_pidfd(pid: i32) -> Result<OwnedFd> {
+    let pid = Pid::from_raw(pid).ok_or_else(|| Error::new("init has no pid"))?;
+    pidfd_open(pid, PidfdFlags::empty()).map_err(|e| Error::sys("open a pidfd (Linux 5.3 or later is needed)", e))
+}
+
+fn no_namespaces(errno: i32) -> Error {
+    let error = Error::sys("make namespaces for the sandbox", io::Error::from_raw_os_error(errno));
+    match Errno::from_raw(errno) {
+        Errno::EPERM => {
+            error.remedy("namespaces need root: run sandtop with sudo; in a container, start it with --privileged")
+        }
+        Errno::ENOSPC => error.remedy("raise the limits in /proc/sys/user/max_*_namespaces"),
+        _ => error,
+    }
+}
+
+/// The files that a command name may mean, in order: itself if it has a slash, else one in every directory of the environment's PATH.
+pub fn candidates(name: &OsStr, env: &[OsString]) -> Vec<PathBuf> {
+    if name.as_bytes().contains(&b'/') || name.is_empty() {
+        return vec![PathBuf::from(name)];
+    }
+    let path =
+        env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH=")).unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
+    path.split(|b| *b == b':')
+        .map(|dir| if dir.is_empty() { Path::new(".") } else { Path::new(OsStr::from_bytes(dir)) })
+        .map(|dir| dir.join(name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_is_looked_for_along_the_workloads_own_path() {
+        let env = [OsString::from("A=b"), OsString::from("PATH=/x::/y")];
+        let found = candidates(OsStr::new("ls"), &env);
+        assert_eq!(found, [Path::new("/x/ls"), Path::new("./ls"), Path::new("/y/ls")]);
+        assert_eq!(candidates(OsStr::new("./ls"), &env), [Path::new("./ls")]);
+    }
+}

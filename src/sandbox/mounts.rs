@@ -1,0 +1,232 @@
+//! The file systems of the sandbox: what is covered, what is made read-only, and the view of the own groups.
+//!
+//! [`MountPlan::new`] decides, from the mount table, before anything is made; the rest carries out. The plan closes every road that was
+//! found from inside to the limit (`ARCHITECTURE.md`, "What the limit holds against"): writable cgroup mounts, the host-wide helpers in
+//! `/proc/sys` and `/sys`, and mounts of either kind in odd places.
+
+use std::path::{Path, PathBuf};
+
+use nix::{
+    errno::Errno,
+    mount::{MntFlags, MsFlags, mount, umount2},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::mountinfo::Mount;
+
+/// Host-wide switches in /proc: made read-only. `sys` holds `core_pattern`, `modprobe`, `poweroff_cmd` and the rest.
+const READ_ONLY_PROC: [&str; 8] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi", "mtrr"];
+
+/// File systems through which the kernel is configured, wherever they are mounted.
+const KERNEL_FILE_SYSTEMS: [&str; 9] =
+    ["sysfs", "debugfs", "tracefs", "securityfs", "configfs", "bpf", "efivarfs", "pstore", "binfmt_misc"];
+
+/// Where the cgroup mounts are by convention, and where programs look for them.
+const CGROUP_DIR: &str = "/sys/fs/cgroup";
+
+/// What to do to the mounts of the sandbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountPlan {
+    /// Mounts to take away: every cgroup mount of the host.
+    pub detach: Vec<PathBuf>,
+    /// Mounts to make read-only, with the flags that they have and keep.
+    pub read_only: Vec<(PathBuf, u64)>,
+    /// The read-only view of the own groups: a directory below /sys/fs/cgroup, and the controllers mounted there.
+    pub view: Vec<(String, String)>,
+    /// Names below /sys/fs/cgroup that are links to those (`cpu` for `cpu,cpuacct`).
+    pub links: Vec<(String, String)>,
+    /// Whether /dev/shm and /dev/mqueue are the sandbox's own: they belong to the ipc namespace.
+    pub private_ipc: bool,
+}
+
+impl MountPlan {
+    /// Plans from the host's mount table.
+    pub fn new(mounts: &[Mount], private_ipc: bool) -> MountPlan {
+        let mut plan = MountPlan { private_ipc, ..MountPlan::default() };
+        let at_convention = mounts.iter().any(|m| m.point == Path::new(CGROUP_DIR));
+        for mount in mounts {
+            let below_convention = at_convention && mount.point.starts_with(CGROUP_DIR);
+            if mount.kind.starts_with("cgroup") || below_convention {
+                // Taking away the directory of the mounts takes away what is below it.
+                if !below_convention || mount.point == Path::new(CGROUP_DIR) {
+                    plan.detach.push(mount.point.clone());
+                }
+            } else if mount.point.starts_with("/sys") || is_kernel_interface(mount) {
+                plan.read_only.push((mount.point.clone(), kept_flags(mount).bits()));
+            }
+        }
+        plan.detach.reverse(); // the last mounted lies on top
+        plan.plan_view(mounts);
+        plan
+    }
+
+    fn plan_view(&mut self, mounts: &[Mount]) {
+        for mount in mounts.iter().filter(|m| m.kind == "cgroup" && m.point.starts_with(CGROUP_DIR)) {
+            let known = |o: &&String| !matches!(o.as_str(), "rw" | "ro" | "xattr") && !o.contains('=');
+            let controllers: Vec<&str> = mount.super_options.iter().filter(known).map(String::as_str).collect();
+            let name = mount.point.file_name().map(|n| n.to_string_lossy().into_owned());
+            if let (Some(name), false) = (name, controllers.is_empty()) {
+                if controllers.len() > 1 {
+                    self.links.extend(controllers.iter().map(|c| (c.to_string(), name.clone())));
+                }
+                self.view.push((name, controllers.join(",")));
+            }
+        }
+        let real: Vec<String> = self.view.iter().map(|(name, _)| name.clone()).collect();
+        self.links.retain(|(link, _)| !real.contains(link));
+    }
+}
+
+/// A mount of a kind that configures the kernel; /proc itself is covered by a fresh one.
+fn is_kernel_interface(mount: &Mount) -> bool {
+    let elsewhere_proc = mount.kind == "proc" && mount.point != Path::new("/proc");
+    // Below /proc (binfmt_misc, say) the fresh /proc covers it.
+    (elsewhere_proc || KERNEL_FILE_SYSTEMS.contains(&mount.kind.as_str())) && !mount.point.starts_with("/proc")
+}
+
+/// A read-only remount must name the flags that are there already, or it would clear them.
+fn kept_flags(mount: &Mount) -> MsFlags {
+    let named = [
+        ("nosuid", MsFlags::MS_NOSUID),
+        ("nodev", MsFlags::MS_NODEV),
+        ("noexec", MsFlags::MS_NOEXEC),
+        ("noatime", MsFlags::MS_NOATIME),
+        ("nodiratime", MsFlags::MS_NODIRATIME),
+        ("relatime", MsFlags::MS_RELATIME),
+    ];
+    named.iter().filter(|(name, _)| mount.has(name)).map(|(_, flag)| *flag).collect()
+}
+
+/// A mount that failed: which path, and why.
+pub type MountError = (String, Errno);
+
+const NONE: Option<&str> = None;
+
+fn at<T: AsRef<Path> + ?Sized>(path: &T) -> impl Fn(Errno) -> MountError + '_ {
+    move |errno| (path.as_ref().display().to_string(), errno)
+}
+
+/// As init, in the fresh mount namespace: everything but the view of the own groups.
+pub fn set_up(plan: &MountPlan) -> Result<(), MountError> {
+    // Nothing that is mounted here may show outside, and nothing outside here.
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).map_err(at("/"))?;
+    let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("proc"), "/proc", Some("proc"), safe, NONE).map_err(at("/proc"))?;
+    for name in READ_ONLY_PROC {
+        let path = Path::new("/proc").join(name);
+        match mount(Some(&path), &path, NONE, MsFlags::MS_BIND, NONE) {
+            Err(Errno::ENOENT) => continue, // this kernel has none
+            other => other.map_err(at(&path))?,
+        }
+        remount_read_only(&path, safe).map_err(at(&path))?;
+    }
+    for point in &plan.detach {
+        match umount2(point, MntFlags::MNT_DETACH) {
+            Err(Errno::EINVAL | Errno::ENOENT) => {} // went with the directory above it
+            other => other.map_err(at(point))?,
+        }
+    }
+    for (point, flags) in &plan.read_only {
+        match remount_read_only(point, MsFlags::from_bits_retain(*flags)) {
+            Err(Errno::EINVAL | Errno::ENOENT) => {} // covered by another mount: out of reach
+            other => other.map_err(at(point))?,
+        }
+    }
+    if plan.private_ipc {
+        private_ipc()?;
+    }
+    Ok(())
+}
+
+fn remount_read_only(point: &Path, flags: MsFlags) -> Result<(), Errno> {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | flags;
+    mount(NONE, point, NONE, flags, NONE)
+}
+
+fn private_ipc() -> Result<(), MountError> {
+    let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    for (point, kind, data) in [("/dev/shm", "tmpfs", Some("mode=1777")), ("/dev/mqueue", "mqueue", NONE)] {
+        match mount(Some(kind), point, Some(kind), safe, data) {
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENODEV) => {} // this machine has none
+            other => other.map_err(at(point))?,
+        }
+    }
+    Ok(())
+}
+
+/// As the main process, in its own cgroup namespace and its own group: a read-only view of that group for every
+/// controller. The JVM, Node and Go size themselves by what they read here.
+pub fn show_own_groups(plan: &MountPlan) -> Result<(), MountError> {
+    if plan.view.is_empty() {
+        return Ok(());
+    }
+    let dir = Path::new(CGROUP_DIR);
+    let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("tmpfs"), dir, Some("tmpfs"), safe, Some("mode=755,size=64k")).map_err(at(dir))?;
+    for (name, controllers) in &plan.view {
+        let point = dir.join(name);
+        nix::unistd::mkdir(&point, nix::sys::stat::Mode::from_bits_truncate(0o755)).map_err(at(&point))?;
+        let flags = safe | MsFlags::MS_RDONLY;
+        mount(Some("cgroup"), &point, Some("cgroup"), flags, Some(controllers.as_str())).map_err(at(&point))?;
+    }
+    for (link, target) in &plan.links {
+        let path = dir.join(link);
+        nix::unistd::symlinkat(target.as_str(), nix::fcntl::AT_FDCWD, &path).map_err(at(&path))?;
+    }
+    remount_read_only(dir, safe).map_err(at(dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(point: &str, kind: &str, options: &str, super_options: &str) -> Mount {
+        let list = |text: &str| text.split(',').map(str::to_string).collect();
+        Mount {
+            root: "/".into(),
+            point: point.into(),
+            options: list(options),
+            kind: kind.into(),
+            super_options: list(super_options),
+        }
+    }
+
+    fn systemd_hybrid() -> Vec<Mount> {
+        vec![
+            mount("/", "ext4", "rw,relatime", "rw"),
+            mount("/proc", "proc", "rw,nosuid", "rw"),
+            mount("/proc/sys/fs/binfmt_misc", "binfmt_misc", "rw", "rw"),
+            mount("/sys", "sysfs", "rw,nosuid,noexec", "rw"),
+            mount("/sys/kernel/debug", "debugfs", "rw", "rw"),
+            mount("/sys/fs/cgroup", "tmpfs", "ro", "rw,mode=755"),
+            mount("/sys/fs/cgroup/unified", "cgroup2", "rw", "rw,nsdelegate"),
+            mount("/sys/fs/cgroup/systemd", "cgroup", "rw", "rw,xattr,name=systemd"),
+            mount("/sys/fs/cgroup/cpu,cpuacct", "cgroup", "rw", "rw,cpu,cpuacct"),
+            mount("/sys/fs/cgroup/memory", "cgroup", "rw", "rw,memory"),
+            mount("/srv/jail/proc", "proc", "rw", "rw"),
+            mount("/srv/odd", "cgroup", "rw", "rw,memory"),
+        ]
+    }
+
+    #[test]
+    fn every_cgroup_mount_goes_the_odd_one_too_and_the_last_mounted_first() {
+        let plan = MountPlan::new(&systemd_hybrid(), true);
+        assert_eq!(plan.detach, [PathBuf::from("/srv/odd"), PathBuf::from(CGROUP_DIR)]);
+    }
+
+    #[test]
+    fn what_configures_the_kernel_becomes_read_only_and_keeps_its_flags() {
+        let plan = MountPlan::new(&systemd_hybrid(), true);
+        let points: Vec<&str> = plan.read_only.iter().filter_map(|(p, _)| p.to_str()).collect();
+        assert_eq!(points, ["/sys", "/sys/kernel/debug", "/srv/jail/proc"]);
+        assert_eq!(plan.read_only[0].1, (MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC).bits());
+    }
+
+    #[test]
+    fn the_view_has_each_controller_once_under_the_names_that_programs_look_for() {
+        let plan = MountPlan::new(&systemd_hybrid(), true);
+        let text = |(a, b): &(String, String)| format!("{a}<{b}");
+        assert_eq!(plan.view.iter().map(text).collect::<Vec<_>>(), ["cpu,cpuacct<cpu,cpuacct", "memory<memory"]);
+        assert_eq!(plan.links.iter().map(text).collect::<Vec<_>>(), ["cpu<cpu,cpuacct", "cpuacct<cpu,cpuacct"]);
+    }
+}

@@ -1,0 +1,90 @@
+//! The system calls that need `unsafe`: the only file of the crate that may contain it.
+//!
+//! Everything here is used by the re-exec'd, single-threaded process (the helper, init, the main process before exec), or
+//! wraps a descriptor number that process was given. Refuses: any decision.
+#![allow(unsafe_code)]
+
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use nix::{
+    errno::Errno,
+    libc,
+    sys::signal::{SigHandler, Signal},
+    unistd::Pid,
+};
+
+/// Takes ownership of a descriptor that was inherited by number.
+pub fn inherited(fd: RawFd) -> OwnedFd {
+    // SAFETY: called once per number, by the process that was started with exactly these descriptors for this purpose.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// What a fork made of this process.
+pub enum Forked {
+    /// The parent; the pid is as it sees it.
+    Parent(Pid),
+    /// The child.
+    Child,
+}
+
+/// Makes a child in these new namespaces, whose parent is *our* parent (`CLONE_PARENT`): init is then sandtop's own
+/// child, so that its pidfd and its parent-death signal work, and this helper may go.
+pub fn clone_for_parent(namespaces: libc::c_int) -> Result<Forked, Errno> {
+    let flags = (namespaces | libc::CLONE_PARENT) as libc::c_ulong | libc::SIGCHLD as libc::c_ulong;
+    // SAFETY: this process has one thread, so the copy is whole: no lock can be held by a thread that is not there. Without a
+    // stack argument and without CLONE_VM the call is fork(2) with flags; the other arguments are ignored then.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+    match Errno::result(pid)? {
+        0 => Ok(Forked::Child),
+        pid => Ok(Forked::Parent(Pid::from_raw(pid as i32))),
+    }
+}
+
+/// fork(2).
+pub fn fork() -> Result<Forked, Errno> {
+    // SAFETY: this process has one thread (see above).
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Parent { child } => Ok(Forked::Parent(child)),
+        nix::unistd::ForkResult::Child => Ok(Forked::Child),
+    }
+}
+
+/// Ends at once: no destructor, no exit handler of a process that this one is a copy of.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit takes any number and touches no memory.
+    unsafe { libc::_exit(code) }
+}
+
+/// Marks every descriptor above 2 to be closed at exec. `close_range` with this flag is Linux 5.11; before, one by one.
+pub fn close_on_exec_above_2() {
+    // SAFETY: close_range only changes descriptor flags here; the unused arguments are plain numbers.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if done == 0 {
+        return;
+    }
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    for fd in open.filter_map(|e| e.file_name().to_str()?.parse::<RawFd>().ok()).filter(|fd| *fd > 2) {
+        // SAFETY: F_SETFD changes a flag of a descriptor of this process; a number that is closed meanwhile is an error, ignored.
+        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+}
+
+/// Gives SIGPIPE its default back: Rust's start-up ignores it, and an ignored signal stays ignored over exec.
+pub fn default_sigpipe() -> Result<(), Errno> {
+    // SAFETY: the default action is no handler function, so there is none that could be unsafe.
+    unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map(drop)
+}
+
+/// Brings the loopback device of a fresh network namespace up.
+pub fn raise_loopback() -> Result<(), Errno> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    use std::os::fd::AsRawFd;
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    // SAFETY: ifreq is plain old data, for which all zeroes is a valid value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads the ifreq that it is given a pointer to, which lives past the call.
+    Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) }).map(drop)
+}

@@ -1,0 +1,116 @@
+//! The picture's data: what usage, peak and limit were over time, bounded in memory, with the extremes kept.
+
+use std::time::Duration;
+
+use crate::units::Limit;
+
+/// How many points are kept; when there are more, neighbours are merged.
+const CAPACITY: usize = 8192;
+
+/// One or more samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// When the (last) sample was taken.
+    pub at: Duration,
+    /// The usage then, in bytes; of merged samples the highest.
+    pub usage: u64,
+    /// The highest usage since the point before, in bytes.
+    pub peak: u64,
+    /// The part of the usage that can be given back: file cache, in bytes.
+    pub reclaimable: u64,
+    /// The limit then.
+    pub limit: Limit,
+}
+
+/// Points in time order.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    points: Vec<Point>,
+}
+
+impl History {
+    /// Adds a point at the end.
+    pub fn push(&mut self, point: Point) {
+        self.points.push(point);
+        if self.points.len() > CAPACITY {
+            self.thin();
+        }
+    }
+
+    /// All points.
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// Merges neighbours in the older half, so that the newest stay as they were sampled.
+    fn thin(&mut self) {
+        let old = self.points.len() / 2;
+        let merged = self.points[..old].chunks(2).map(|pair| pair.iter().copied().reduce(merge).unwrap_or(pair[0]));
+        let mut points: Vec<Point> = merged.collect();
+        points.extend_from_slice(&self.points[old..]);
+        self.points = points;
+    }
+
+    /// What happened in each of `n` equal stretches of `from..to`. A stretch without a sample shows what held before it; before the
+    /// first sample and after the last there is `None`.
+    pub fn columns(&self, from: Duration, to: Duration, n: usize) -> Vec<Option<Point>> {
+        let width = (to.saturating_sub(from)).as_secs_f64() / n.max(1) as f64;
+        let mut columns: Vec<Option<Point>> = vec![None; n];
+        for point in self.points.iter().filter(|p| p.at >= from && p.at <= to) {
+            let column = ((point.at - from).as_secs_f64() / width) as usize;
+            let slot = &mut columns[column.min(n.saturating_sub(1))];
+            *slot = Some(slot.map_or(*point, |before| merge(before, *point)));
+        }
+        let before = self.points.iter().rev().find(|p| p.at < from).copied();
+        let last = columns.iter().rposition(Option::is_some).unwrap_or(0);
+        let mut held = before;
+        for slot in columns.iter_mut().take(last + 1) {
+            match slot {
+                Some(point) => held = Some(Point { peak: point.usage, ..*point }),
+                None => *slot = held,
+            }
+        }
+        columns
+    }
+}
+
+fn merge(a: Point, b: Point) -> Point {
+    let larger = if a.usage > b.usage { a } else { b };
+    Point { at: b.at, usage: larger.usage, peak: a.peak.max(b.peak), reclaimable: larger.reclaimable, limit: b.limit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(ms: u64, usage: u64) -> Point {
+        Point { at: Duration::from_millis(ms), usage, peak: usage + 1, reclaimable: 0, limit: Limit::Bytes(1000) }
+    }
+
+    #[test]
+    fn thinning_bounds_the_memory_and_keeps_the_extremes() {
+        let mut history = History::default();
+        for n in 0..100_000 {
+            history.push(point(n, if n == 777 { 9_000 } else { n % 100 }));
+        }
+        assert!(history.points().len() <= CAPACITY);
+        assert!(history.points().iter().any(|p| p.usage == 9_000 && p.peak == 9_001));
+        assert!(history.points().is_sorted_by_key(|p| p.at));
+        assert_eq!(history.points().last().map(|p| p.at), Some(Duration::from_millis(99_999)));
+    }
+
+    #[test]
+    fn a_stretch_without_a_sample_shows_what_held_before_it() {
+        let mut history = History::default();
+        for p in [point(0, 10), point(50, 50), point(90, 20)] {
+            history.push(p);
+        }
+        let columns = history.columns(Duration::ZERO, Duration::from_millis(200), 20);
+        let usage: Vec<Option<u64>> = columns.iter().map(|c| c.map(|p| p.usage)).collect();
+        assert_eq!(
+            usage[..11],
+            [10, 10, 10, 10, 10, 50, 50, 50, 50, 20].map(Some).into_iter().chain([None]).collect::<Vec<_>>()
+        );
+        assert_eq!(usage[19], None);
+    }
+}

@@ -1,0 +1,413 @@
+//! What the events of a session add up to: a pure fold.
+//!
+//! [`Session::apply`] is the only interpreter of events; live and replay cannot disagree. Time is what the events say. Refuses: I/O, clocks, sentences.
+
+pub mod history;
+pub mod outcome;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    event::{Ended, Event, LimitOutcome, MemoryStat, Note, Process, ProcessChanges, Sample, Stamped, Started, Victim},
+    units::Limit,
+};
+use history::{History, Point};
+
+/// How many dead processes a run keeps to show.
+const DEAD_KEPT: usize = 32;
+
+/// How many entries the log keeps.
+const LOG_KEPT: usize = 2000;
+
+/// Kills closer together than this are one entry with a count.
+const SAME_KILL_STORY: Duration = Duration::from_secs(2);
+
+/// How many runs keep their history; older ones keep their entries in the log.
+const RUNS_KEPT: usize = 8;
+
+/// All that is known.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// The runs, oldest first.
+    pub runs: Vec<Run>,
+    /// What happened, oldest first.
+    pub log: Vec<Entry>,
+    /// The time of the newest event.
+    pub now: Duration,
+    /// The limit of the next run, once that was changed after a run's end.
+    pub next_limit: Option<Limit>,
+}
+
+/// One run of the command.
+#[derive(Debug)]
+pub struct Run {
+    /// How it was started.
+    pub started: Started,
+    /// When its sandbox was made.
+    pub at: Duration,
+    /// When its main process was let go, and that process's pids (inside, outside).
+    pub running: Option<(Duration, i32, Option<i32>)>,
+    /// When and how it ended.
+    pub ended: Option<(Duration, Ended)>,
+    /// The limit now.
+    pub limit: Limit,
+    /// A change of the limit that is being written.
+    pub writing: Option<Limit>,
+    /// The newest sample.
+    pub last: Option<Sample>,
+    /// The newest reading of what usage consists of.
+    pub stat: Option<MemoryStat>,
+    /// The highest usage so far, in bytes.
+    pub peak: u64,
+    /// Limit hits per second, over about the last second.
+    pub hit_rate: f64,
+    /// The picture's data.
+    pub history: History,
+    /// What is marked on the picture.
+    pub marks: Vec<(Duration, Mark)>,
+    /// Its processes, by outside pid: the living, and the newest of the dead.
+    pub processes: BTreeMap<i32, Row>,
+    /// Whom the kernel named as killed.
+    pub victims: Vec<(Duration, Victim)>,
+    /// When the kill counter moved last.
+    pub last_kill: Option<Duration>,
+    hits_second_ago: Option<(Duration, u64)>,
+}
+
+/// Something marked on the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// The OOM killer killed.
+    Kill,
+    /// The limit was moved.
+    Limit,
+}
+
+/// A process, alive or dead.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// What is known of it.
+    pub process: Process,
+    /// CPU use over its last two readings, in percent of one core.
+    pub cpu: f64,
+    /// When it died.
+    pub died: Option<Duration>,
+    /// Whether the OOM killer did it.
+    pub oom_killed: bool,
+    cpu_read: (Duration, u64),
+}
+
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// When.
+    pub at: Duration,
+    /// The number of the run.
+    pub run: u32,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// A run started under this limit.
+    Started {
+        /// The limit.
+        limit: Limit,
+        /// Whether nobody chose it.
+        default: bool,
+        /// Whether it waits to be told.
+        held: bool,
+    },
+    /// Usage met the limit for the first time in this run.
+    FirstHit {
+        /// The limit.
+        limit: Limit,
+    },
+    /// The OOM killer killed; kills in quick succession are one entry.
+    OomKill {
+        /// How many.
+        count: u64,
+        /// The last of them, where the kernel named it.
+        victim: Option<Victim>,
+        /// The limit that was met.
+        limit: Limit,
+    },
+    /// The limit was moved.
+    LimitMoved {
+        /// From.
+        from: Limit,
+        /// To.
+        to: Limit,
+    },
+    /// The limit of the next run was set.
+    LimitNext {
+        /// To.
+        to: Limit,
+    },
+    /// The kernel refused a limit.
+    LimitBusy {
+        /// What was asked for.
+        target: Limit,
+        /// What is used, in bytes.
+        usage: u64,
+        /// What stays.
+        kept: Limit,
+    },
+    /// A change of the limit failed.
+    LimitFailed {
+        /// The whole sentence.
+        reason: String,
+    },
+    /// Something to know.
+    Note(Note),
+    /// The run ended; how is with the run itself.
+    Ended,
+}
+
+impl Session {
+    /// Takes in one event.
+    pub fn apply(&mut self, stamped: &Stamped) {
+        let at = stamped.at;
+        self.now = self.now.max(at);
+        match &stamped.event {
+            Event::Started(started) => self.start(at, started),
+            Event::LimitDone { target, outcome: LimitOutcome::NextRun } => {
+                self.next_limit = Some(*target);
+                self.note(at, What::LimitNext { to: *target });
+            }
+            Event::Note(note) => self.note(at, What::Note(note.clone())),
+            event => {
+                let Some(run) = self.runs.last_mut() else { return };
+                let number = run.started.run;
+                for what in run.apply(at, event) {
+                    self.tell(Entry { at, run: number, what });
+                }
+            }
+        }
+    }
+
+    /// The newest run.
+    pub fn run(&self) -> Option<&Run> {
+        self.runs.last()
+    }
+
+    /// The limit that holds now, or from the next start.
+    pub fn limit(&self) -> Option<Limit> {
+        self.next_limit.or_else(|| self.run().map(|run| run.limit))
+    }
+
+    /// Whether a workload runs, or is held.
+    pub fn is_alive(&self) -> bool {
+        self.run().is_some_and(|run| run.ended.is_none())
+    }
+
+    fn start(&mut self, at: Duration, started: &Started) {
+        self.next_limit = None;
+        if self.runs.len() == RUNS_KEPT {
+            self.runs.remove(0);
+        }
+        self.runs.push(Run::new(at, started.clone()));
+        let (limit, default, held) = (started.limit, started.limit_is_default, started.held);
+        self.note(at, What::Started { limit, default, held });
+    }
+
+    fn note(&mut self, at: Duration, what: What) {
+        let run = self.run().map_or(0, |run| run.started.run);
+        self.tell(Entry { at, run, what });
+    }
+
+    /// Adds to the log; what belongs to the entry before is folded into it.
+    fn tell(&mut self, entry: Entry) {
+        if let (What::OomKill { count, victim, limit }, Some(before)) = (&entry.what, self.log.last_mut())
+            && let What::OomKill { count: sum, victim: last, limit: then } = &mut before.what
+        {
+            // A count of nothing is the kernel naming whom it killed: it belongs to the kill before it.
+            let same = before.run == entry.run && *limit == *then && entry.at - before.at < SAME_KILL_STORY;
+            if same || *count == 0 {
+                *sum += count;
+                *last = victim.clone().or(last.take());
+                before.at = if *count > 0 { entry.at } else { before.at };
+                return;
+            }
+        }
+        if self.log.len() == LOG_KEPT {
+            self.log.remove(0);
+        }
+        self.log.push(entry);
+    }
+}
+
+impl Run {
+    fn new(at: Duration, started: Started) -> Run {
+        Run {
+            at,
+            limit: started.limit,
+            started,
+            running: None,
+            ended: None,
+            writing: None,
+            last: None,
+            stat: None,
+            peak: 0,
+            hit_rate: 0.0,
+            history: History::default(),
+            marks: Vec::new(),
+            processes: BTreeMap::new(),
+            victims: Vec::new(),
+            last_kill: None,
+            hits_second_ago: None,
+        }
+    }
+
+    /// OOM kills so far, in the whole sandbox; `None` where the kernel does not count them.
+    pub fn oom_kills(&self) -> Option<u64> {
+        self.last.as_ref()?.oom_kills
+    }
+
+    /// Limit hits so far.
+    pub fn limit_hits(&self) -> Option<u64> {
+        self.last.as_ref()?.limit_hits
+    }
+
+    /// Usage at the newest sample, in bytes.
+    pub fn usage(&self) -> u64 {
+        self.last.as_ref().map_or(0, |sample| sample.usage)
+    }
+
+    /// How long the main process has run, or ran.
+    pub fn elapsed(&self, now: Duration) -> Duration {
+        let from = self.running.map_or(self.at, |(at, ..)| at);
+        self.ended.as_ref().map_or(now, |(at, _)| *at).saturating_sub(from)
+    }
+
+    fn apply(&mut self, at: Duration, event: &Event) -> Vec<What> {
+        match event {
+            Event::Running { pid, host_pid } => self.running = Some((at, *pid, *host_pid)),
+            Event::Sample(sample) => return self.sample(at, sample),
+            Event::Processes(changes) => self.processes(at, changes),
+            Event::LimitRequested { target } => self.writing = Some(*target),
+            Event::LimitDone { target, outcome } => return self.limit_done(at, *target, outcome).into_iter().collect(),
+            Event::Victim(victim) => return self.victim(at, victim),
+            Event::Ended(ended) => {
+                self.ended = Some((at, ended.clone()));
+                self.writing = None;
+                return vec![What::Ended];
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn sample(&mut self, at: Duration, sample: &Sample) -> Vec<What> {
+        let mut told = Vec::new();
+        let hits_before = self.limit_hits().unwrap_or(0);
+        let kills_before = self.oom_kills().unwrap_or(0);
+        if hits_before == 0 && sample.limit_hits.unwrap_or(0) > 0 {
+            told.push(What::FirstHit { limit: self.limit });
+        }
+        let kills = sample.oom_kills.unwrap_or(0).saturating_sub(kills_before);
+        if kills > 0 {
+            self.marks.push((at, Mark::Kill));
+            self.last_kill = Some(at);
+            let named = self.victims.get(kills_before as usize..).and_then(<[_]>::last);
+            told.push(What::OomKill { count: kills, victim: named.map(|(_, v)| v.clone()), limit: self.limit });
+        }
+        self.measure_hit_rate(at, sample.limit_hits.unwrap_or(0));
+        self.stat = sample.stat.or(self.stat);
+        let peak = sample.peak.unwrap_or(sample.usage);
+        self.peak = self.peak.max(peak);
+        let reclaimable = self.stat.map_or(0, |stat| stat.file).min(sample.usage);
+        self.history.push(Point { at, usage: sample.usage, peak, reclaimable, limit: self.limit });
+        self.last = Some(sample.clone());
+        told
+    }
+
+    fn measure_hit_rate(&mut self, at: Duration, hits: u64) {
+        let (since, base) = *self.hits_second_ago.get_or_insert((at, hits));
+        let seconds = (at - since).as_secs_f64();
+        if seconds >= 1.0 {
+            self.hit_rate = hits.saturating_sub(base) as f64 / seconds;
+            self.hits_second_ago = Some((at, hits));
+        }
+    }
+
+    fn limit_done(&mut self, at: Duration, target: Limit, outcome: &LimitOutcome) -> Option<What> {
+        self.writing = None;
+        Some(match outcome {
+            LimitOutcome::Applied { now } => {
+                let from = std::mem::replace(&mut self.limit, *now);
+                self.marks.push((at, Mark::Limit));
+                What::LimitMoved { from, to: *now }
+            }
+            LimitOutcome::Busy { usage, kept } => {
+                self.limit = *kept;
+                What::LimitBusy { target, usage: *usage, kept: *kept }
+            }
+            LimitOutcome::Failed { reason } => What::LimitFailed { reason: reason.clone() },
+            LimitOutcome::NextRun => return None, // the session's
+        })
+    }
+
+    fn victim(&mut self, at: Duration, victim: &Victim) -> Vec<What> {
+        if let Some(row) = self.processes.get_mut(&victim.host_pid) {
+            row.oom_killed = true;
+        }
+        self.victims.push((at, victim.clone()));
+        // Named before the counter was read: the coming sample takes the name. After it: the entry that is there gets it.
+        match self.victims.len() as u64 <= self.oom_kills().unwrap_or(0) {
+            true => vec![What::OomKill { count: 0, victim: Some(victim.clone()), limit: self.limit }],
+            false => Vec::new(),
+        }
+    }
+
+    fn processes(&mut self, at: Duration, changes: &ProcessChanges) {
+        for process in &changes.born {
+            let cpu_read = (at, process.usage.cpu_ms);
+            let killed = self.victims.iter().any(|(_, v)| v.host_pid == process.host_pid);
+            let row = Row { process: process.clone(), cpu: 0.0, died: None, oom_killed: killed, cpu_read };
+            self.processes.insert(process.host_pid, row);
+        }
+        for (pid, usage) in &changes.changed {
+            if let Some(row) = self.processes.get_mut(pid) {
+                row.update(at, *usage);
+            }
+        }
+        for pid in &changes.died {
+            if let Some(row) = self.processes.get_mut(pid) {
+                row.died = Some(at);
+                row.cpu = 0.0;
+            }
+        }
+        self.forget_old_dead();
+    }
+
+    /// Keeps the newest of the dead, and of those first the ones that were killed.
+    fn forget_old_dead(&mut self) {
+        let mut dead: Vec<(bool, Duration, i32)> =
+            self.processes.iter().filter_map(|(pid, row)| row.died.map(|at| (row.oom_killed, at, *pid))).collect();
+        if dead.len() > DEAD_KEPT {
+            dead.sort_unstable();
+            for (_, _, pid) in &dead[..dead.len() - DEAD_KEPT] {
+                self.processes.remove(pid);
+            }
+        }
+    }
+}
+
+impl Row {
+    fn update(&mut self, at: Duration, usage: crate::event::ProcessUsage) {
+        self.process.usage = usage;
+        let (since, before) = self.cpu_read;
+        let elapsed = at.saturating_sub(since).as_millis() as u64;
+        // CPU time moves in steps of a clock tick: over less than half a second it says nothing.
+        if elapsed >= 500 {
+            self.cpu = usage.cpu_ms.saturating_sub(before) as f64 * 100.0 / elapsed as f64;
+            self.cpu_read = (at, usage.cpu_ms);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

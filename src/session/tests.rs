@@ -1,0 +1,213 @@
+//! Stories told in events, and what they add up to.
+
+use std::time::Duration;
+
+use super::{outcome::*, *};
+use crate::event::*;
+
+const M: u64 = 1 << 20;
+
+/// Tells a session event by event.
+struct Story {
+    session: Session,
+    at: Duration,
+}
+
+impl Story {
+    fn new() -> Story {
+        let mut story = Story { session: Session::default(), at: Duration::ZERO };
+        story.start(1);
+        story
+    }
+
+    fn start(&mut self, run: u32) {
+        let started = Started {
+            run,
+            argv: vec!["stress".into()],
+            limit: Limit::Bytes(100 * M),
+            limit_is_default: true,
+            controller: Controller::V1,
+            group: "/sandtop/1-2-3".into(),
+            cpus: 2,
+            mem_total: 8 << 30,
+            held: false,
+            widened: false,
+            wall_ms: 0,
+        };
+        self.then(0, Event::Started(Box::new(started)));
+        self.then(1, Event::Running { pid: 2, host_pid: Some(500) });
+    }
+
+    fn then(&mut self, ms: u64, event: Event) -> &mut Story {
+        self.at += Duration::from_millis(ms);
+        self.session.apply(&Stamped { at: self.at, event });
+        self
+    }
+
+    fn sample(&mut self, usage: u64, hits: u64, kills: u64) -> &mut Story {
+        let sample = Sample { usage, peak: Some(usage), limit_hits: Some(hits), oom_kills: Some(kills), stat: None };
+        self.then(5, Event::Sample(sample))
+    }
+
+    fn killed(&mut self, host_pid: i32) -> &mut Story {
+        self.then(0, Event::Victim(Victim { host_pid, pid: Some(3), name: "stress".into(), held: 99 * M }))
+    }
+
+    fn end(&mut self, status: Status, stopped: Option<Stopped>) -> Outcome {
+        self.then(1, Event::Ended(Ended { status, stopped, left_behind: 0 }));
+        self.run().outcome().unwrap()
+    }
+
+    fn run(&self) -> &Run {
+        self.session.run().unwrap()
+    }
+
+    fn kills_told(&self) -> Vec<(u64, Option<i32>)> {
+        let kills = self.session.log.iter().filter_map(|entry| match &entry.what {
+            What::OomKill { count, victim, .. } => Some((*count, victim.as_ref().map(|v| v.host_pid))),
+            _ => None,
+        });
+        kills.collect()
+    }
+}
+
+#[test]
+fn a_child_is_killed_and_its_parent_lives_to_say_so() {
+    let mut story = Story::new();
+    story.sample(50 * M, 0, 0).sample(100 * M, 90, 0).sample(M, 126, 1).killed(501);
+    assert_eq!(story.end(Status::Exited(1), None), Outcome::OomSurvived);
+    assert_eq!(story.kills_told(), [(1, Some(501))]);
+    assert_eq!(story.run().peak, 100 * M);
+}
+
+#[test]
+fn the_main_process_is_the_victim_by_name() {
+    let mut story = Story::new();
+    story.killed(500).sample(M, 126, 1);
+    assert_eq!(story.end(Status::Signalled(9), None), Outcome::OomKilled);
+    assert_eq!(story.kills_told(), [(1, Some(500))]);
+}
+
+#[test]
+fn the_main_process_is_the_victim_by_the_moment_where_the_kernel_is_silent() {
+    let mut story = Story::new();
+    story.sample(M, 126, 1);
+    assert_eq!(story.end(Status::Signalled(9), None), Outcome::OomKilled);
+}
+
+#[test]
+fn a_kill_from_outside_is_no_oom_kill_even_after_one() {
+    let mut story = Story::new();
+    assert_eq!(story.end(Status::Signalled(9), None), Outcome::Signalled);
+    let mut story = Story::new();
+    story.sample(M, 126, 1).killed(501);
+    assert_eq!(story.end(Status::Signalled(9), None), Outcome::Signalled);
+}
+
+#[test]
+fn limit_hits_alone_are_no_kills() {
+    let mut story = Story::new();
+    story.sample(100 * M, 40_000, 0);
+    assert_eq!(story.end(Status::Exited(0), None), Outcome::Exited);
+    assert_eq!(story.kills_told(), []);
+    assert!(story.session.log.iter().any(|e| matches!(e.what, What::FirstHit { .. })));
+}
+
+#[test]
+fn why_we_ended_it_comes_first() {
+    for (stopped, outcome, code) in [
+        (Stopped::Timeout, Outcome::TimedOut, 124),
+        (Stopped::Signal(15), Outcome::StoppedByUser, 143),
+        (Stopped::User, Outcome::StoppedByUser, 137),
+    ] {
+        let mut story = Story::new();
+        assert_eq!(story.end(Status::Signalled(9), Some(stopped)), outcome);
+        assert_eq!(exit_code(&story.run().ended.as_ref().unwrap().1), code);
+    }
+}
+
+#[test]
+fn exit_codes_are_those_of_shells() {
+    let code = |status| exit_code(&Ended { status, stopped: None, left_behind: 0 });
+    let failed = |step, errno| Status::FailedToStart(StartFailure { step, what: "x".into(), errno });
+    assert_eq!(code(Status::Exited(3)), 3);
+    assert_eq!(code(Status::Signalled(9)), 137);
+    assert_eq!(code(failed(Step::Exec, 2)), 127);
+    assert_eq!(code(failed(Step::Exec, 13)), 126);
+    assert_eq!(code(failed(Step::Mount, 2)), 125);
+    assert_eq!(code(Status::SandboxLost), 125);
+}
+
+#[test]
+fn kills_in_quick_succession_are_one_counted_line() {
+    let mut story = Story::new();
+    for n in 1..=16 {
+        story.sample(100 * M, n, n).killed(500 + n as i32);
+    }
+    assert_eq!(story.kills_told(), [(16, Some(516))]);
+    story.then(5000, Event::Note(Note::Thinned { dropped: 1 })).sample(100 * M, 17, 17);
+    assert_eq!(story.kills_told().len(), 2);
+}
+
+#[test]
+fn the_limit_follows_what_the_kernel_says() {
+    let mut story = Story::new();
+    let target = Limit::Bytes(80 * M);
+    let done = |outcome| Event::LimitDone { target, outcome };
+    story.then(1, Event::LimitRequested { target });
+    assert_eq!(story.run().writing, Some(target));
+    story.then(1, done(LimitOutcome::Applied { now: target }));
+    assert_eq!((story.run().limit, story.run().writing), (target, None));
+    story.then(1, done(LimitOutcome::Busy { usage: 90 * M, kept: Limit::Bytes(95 * M) }));
+    assert_eq!(story.run().limit, Limit::Bytes(95 * M));
+}
+
+#[test]
+fn a_limit_chosen_after_the_end_is_the_next_runs() {
+    let mut story = Story::new();
+    story.end(Status::Exited(0), None);
+    let target = Limit::Bytes(300 * M);
+    story.then(1, Event::LimitDone { target, outcome: LimitOutcome::NextRun });
+    assert_eq!(story.session.limit(), Some(target));
+    assert_eq!(story.run().limit, Limit::Bytes(100 * M));
+    story.start(2);
+    assert_eq!(story.session.runs.len(), 2);
+    assert!(story.session.is_alive());
+}
+
+#[test]
+fn the_dead_stay_to_be_seen_and_do_not_pile_up() {
+    let mut story = Story::new();
+    for pid in 1000..1100 {
+        let process = Process {
+            host_pid: pid,
+            pid: None,
+            parent: 1,
+            name: "x".into(),
+            command: String::new(),
+            usage: ProcessUsage::default(),
+        };
+        story.then(1, Event::Processes(ProcessChanges { born: vec![process], ..Default::default() }));
+        if pid == 1000 {
+            story.killed(1000);
+        }
+        story.then(1, Event::Processes(ProcessChanges { died: vec![pid], ..Default::default() }));
+    }
+    let rows = &story.run().processes;
+    assert_eq!(rows.len(), DEAD_KEPT);
+    assert!(rows[&1000].oom_killed && rows.contains_key(&1099));
+}
+
+#[test]
+fn cpu_is_measured_over_at_least_half_a_second() {
+    let mut story = Story::new();
+    let usage = |cpu_ms| ProcessUsage { cpu_ms, ..Default::default() };
+    let process =
+        Process { host_pid: 7, pid: None, parent: 1, name: "x".into(), command: String::new(), usage: usage(0) };
+    story.then(1, Event::Processes(ProcessChanges { born: vec![process], ..Default::default() }));
+    let change = |cpu_ms| Event::Processes(ProcessChanges { changed: vec![(7, usage(cpu_ms))], ..Default::default() });
+    story.then(100, change(100));
+    assert_eq!(story.run().processes[&7].cpu, 0.0);
+    story.then(900, change(500));
+    assert_eq!(story.run().processes[&7].cpu, 50.0);
+}

@@ -1,0 +1,150 @@
+//! Events on their way to the consumers: stamped, in batches, and bounded at both ends.
+//!
+//! A consumer that stops taking (a terminal held by Ctrl-S) can neither hold the supervisor up nor fill the memory: batches wait here, samples are
+//! thinned out and the loss is told, and workload output is not even read.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Sender, TrySendError};
+
+use super::News;
+use crate::event::{Event, Note, Sample, Stamped};
+
+/// Nobody sees faster than this: waking a consumer for every sample at 1 kHz would cost more than sampling.
+pub const BATCH: Duration = Duration::from_millis(16);
+
+/// The most workload output between the terminal and the consumer, in bytes.
+const OUTPUT_IN_FLIGHT: usize = 256 * 1024;
+
+/// How many events wait here before samples are thinned out.
+const WAITING: usize = 4096;
+
+/// Workload output that the consumer has not taken yet, in bytes.
+pub type InFlight = Arc<AtomicUsize>;
+
+/// The supervisor's way out.
+pub struct Outbox {
+    to: Sender<News>,
+    waiting: Vec<Stamped>,
+    origin: Instant,
+    last_flush: Instant,
+    in_flight: InFlight,
+    dropped: u64,
+}
+
+impl Outbox {
+    /// A way out to this channel; times are stamped from `origin`.
+    pub fn new(to: Sender<News>, origin: Instant, in_flight: InFlight) -> Outbox {
+        Outbox { to, waiting: Vec::new(), origin, last_flush: origin, in_flight, dropped: 0 }
+    }
+
+    /// Stamps an event and sends it with the next batch.
+    pub fn push(&mut self, event: Event) {
+        if let Event::Output(bytes) = &event {
+            self.in_flight.fetch_add(bytes.len(), Ordering::Relaxed);
+        }
+        self.waiting.push(Stamped { at: self.origin.elapsed(), event });
+        if self.waiting.len() > WAITING {
+            self.thin();
+        }
+    }
+
+    /// Sends what waits if the last batch is old enough, or at once if it is `urgent`.
+    pub fn flush(&mut self, now: Instant, urgent: bool) {
+        if self.waiting.is_empty() || !(urgent || now.duration_since(self.last_flush) >= BATCH) {
+            return;
+        }
+        if self.dropped > 0 && !self.to.is_full() {
+            let note = Event::Note(Note::Thinned { dropped: std::mem::take(&mut self.dropped) });
+            self.waiting.push(Stamped { at: self.origin.elapsed(), event: note });
+        }
+        self.last_flush = now;
+        match self.to.try_send(News::Batch(std::mem::take(&mut self.waiting))) {
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(News::Batch(batch))) => self.waiting = batch,
+            Err(TrySendError::Full(_)) => {}
+        }
+    }
+
+    /// Tells something that is no event, at once; lost when nobody listens.
+    pub fn tell(&self, news: News) -> Result<(), TrySendError<News>> {
+        self.to.try_send(news)
+    }
+
+    /// When to flush next, if anything waits.
+    pub fn deadline(&self) -> Option<Instant> {
+        (!self.waiting.is_empty()).then(|| self.last_flush + BATCH)
+    }
+
+    /// Whether the consumer has so much output to take that none should be read.
+    pub fn is_choked(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > OUTPUT_IN_FLIGHT
+    }
+
+    /// Drops every other sample; the one that stays carries the higher peak.
+    fn thin(&mut self) {
+        let mut kept: Vec<Stamped> = Vec::with_capacity(self.waiting.len());
+        let mut carried: Option<Sample> = None;
+        for mut stamped in std::mem::take(&mut self.waiting) {
+            if let Event::Sample(sample) = &mut stamped.event {
+                match carried.take() {
+                    None => {
+                        carried = Some(sample.clone());
+                        self.dropped += 1;
+                        continue;
+                    }
+                    Some(before) => {
+                        sample.peak = sample.peak.max(before.peak);
+                        sample.stat = sample.stat.or(before.stat);
+                    }
+                }
+            }
+            kept.push(stamped);
+        }
+        if let Some(last) = carried {
+            self.dropped -= 1;
+            kept.push(Stamped { at: self.origin.elapsed(), event: Event::Sample(last) });
+        }
+        self.waiting = kept;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(peak: u64) -> Event {
+        Event::Sample(Sample { usage: 1, peak: Some(peak), limit_hits: None, oom_kills: None, stat: None })
+    }
+
+    #[test]
+    fn a_consumer_that_stops_taking_costs_samples_and_not_memory_and_no_peak() {
+        let (to, from) = crossbeam_channel::bounded(1);
+        let mut outbox = Outbox::new(to, Instant::now(), InFlight::default());
+        for n in 0..50_000u64 {
+            outbox.push(sample(if n == 4000 { 77 } else { 1 }));
+            outbox.flush(Instant::now(), true);
+        }
+        assert!(outbox.waiting.len() <= WAITING);
+        let peak = |batch: &[Stamped]| {
+            batch
+                .iter()
+                .filter_map(|s| match &s.event {
+                    Event::Sample(sample) => sample.peak,
+                    _ => None,
+                })
+                .max()
+        };
+        let Ok(News::Batch(_)) = from.recv() else { panic!("no first batch") };
+        outbox.flush(Instant::now(), true);
+        let Ok(News::Batch(batch)) = from.recv() else { panic!("no second batch") };
+        assert_eq!(peak(&batch), Some(77));
+        assert!(batch.iter().any(|s| matches!(s.event, Event::Note(Note::Thinned { dropped }) if dropped > 40_000)));
+    }
+}

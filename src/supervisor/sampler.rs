@@ -1,0 +1,138 @@
+//! When to sample, and how much: a pure rule over instants.
+//!
+//! The signature line is dead 0.1 s after it starts, so sampling adapts: every 5 ms while a run is young, while usage moves, and around an OOM;
+//! at the interval otherwise. The interval peak catches what lies between.
+
+use std::time::{Duration, Instant};
+
+use crate::{cgroup::Detail, event::Sample, units::Limit};
+
+const FAST: Duration = Duration::from_millis(5);
+
+/// A run is young for this long.
+const YOUNG: Duration = Duration::from_secs(2);
+
+/// Around an OOM the counters are watched closely for this long: the eventfd fires before the kill is counted.
+const AROUND_OOM: Duration = Duration::from_millis(200);
+
+/// Fast samples leave out what costs more than it tells at that rate: `memory.stat` …
+const STAT_EVERY: Duration = Duration::from_millis(20);
+
+/// … and the groups that the workload made itself.
+const FULL_EVERY: Duration = Duration::from_millis(100);
+
+/// Usage that moved by more than this share of the limit since the last sample is worth watching closely.
+const MOVED: f64 = 0.02;
+
+/// The clockwork of one run's samples.
+#[derive(Debug)]
+pub struct Sampler {
+    interval: Duration,
+    young_until: Instant,
+    hot_until: Instant,
+    next: Instant,
+    stat_due: Instant,
+    full_due: Instant,
+    last_usage: Option<u64>,
+}
+
+impl Sampler {
+    /// A run that starts now, sampled at this interval.
+    pub fn new(now: Instant, interval: Duration) -> Sampler {
+        Sampler {
+            interval,
+            young_until: now + YOUNG,
+            hot_until: now,
+            next: now,
+            stat_due: now,
+            full_due: now,
+            last_usage: None,
+        }
+    }
+
+    /// When the next sample is due.
+    pub fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// How much to read, if a sample is due.
+    pub fn due(&self, now: Instant) -> Option<Detail> {
+        (now >= self.next).then(|| match () {
+            () if now >= self.full_due => Detail::Full,
+            () if now >= self.stat_due => Detail::Stat,
+            () => Detail::Quick,
+        })
+    }
+
+    /// An OOM was announced: watch closely, from now.
+    pub fn oom(&mut self, now: Instant) {
+        self.hot_until = now + AROUND_OOM;
+        self.next = now;
+    }
+
+    /// A sample was taken; plans the next. Keeps to the beat, and skips beats that were missed.
+    pub fn took(&mut self, now: Instant, detail: Detail, sample: &Sample, limit: Limit) {
+        if detail != Detail::Quick {
+            self.stat_due = now + STAT_EVERY;
+        }
+        if detail == Detail::Full {
+            self.full_due = now + FULL_EVERY;
+        }
+        let last = self.last_usage.replace(sample.usage);
+        let scale = limit.bytes().unwrap_or(sample.usage) as f64 * MOVED;
+        let moved = last.is_some_and(|before| before.abs_diff(sample.usage) as f64 > scale);
+        let close = moved || now < self.young_until || now < self.hot_until;
+        let step = if close { FAST.min(self.interval) } else { self.interval };
+        self.next += step;
+        if self.next <= now {
+            self.next = now + step;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const M: u64 = 1 << 20;
+
+    /// Runs the clockwork for `ms` with this usage, and gives the times of its samples in milliseconds.
+    fn samples(interval: u64, ms: u64, usage: impl Fn(u64) -> u64) -> Vec<u64> {
+        let start = Instant::now();
+        let mut sampler = Sampler::new(start, Duration::from_millis(interval));
+        let mut times = Vec::new();
+        while sampler.next() < start + Duration::from_millis(ms) {
+            let now = sampler.next();
+            let at = (now - start).as_millis() as u64;
+            let detail = sampler.due(now).expect("due when it said");
+            let sample = Sample { usage: usage(at), peak: None, limit_hits: None, oom_kills: None, stat: None };
+            sampler.took(now, detail, &sample, Limit::Bytes(100 * M));
+            times.push(at);
+        }
+        times
+    }
+
+    #[test]
+    fn a_tenth_of_a_second_leaves_a_picture_at_the_default_interval() {
+        assert_eq!(samples(100, 100, |at| at * M).len(), 20);
+    }
+
+    #[test]
+    fn a_grown_run_that_stands_still_is_sampled_at_the_interval() {
+        let times = samples(100, 4000, |_| M);
+        assert_eq!(times.iter().filter(|at| **at > 2200).count(), 18);
+    }
+
+    #[test]
+    fn usage_that_moves_is_watched_closely_however_old_the_run() {
+        let times = samples(100, 6000, |at| if at > 4000 { at * M / 10 } else { M });
+        assert!(times.iter().filter(|at| (4200..4300).contains(*at)).count() < 3, "0.5 M per 5 ms is slow");
+        let times = samples(100, 6000, |at| if at > 4000 { (at - 4000) * M } else { M });
+        assert!(times.iter().filter(|at| (4200..4300).contains(*at)).count() >= 18);
+    }
+
+    #[test]
+    fn a_faster_interval_stays_faster() {
+        assert_eq!(samples(1, 100, |_| M).len(), 100);
+    }
+}

@@ -1,0 +1,262 @@
+//! Sizes and limits: parsing what people type, printing what people read.
+//!
+//! Binary throughout (`200m` is 209 715 200 bytes), as docker, systemd and the kernel read sizes.
+//! Refuses: any I/O, and any sentinel: "no limit" is [`Limit::Max`], never a number.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What every message about a bad size says is accepted.
+pub const ACCEPTED_SIZES: &str = "64m, 64M, 64MiB, 1.5G, 50% or max";
+
+/// The largest number of bytes that the kernel's page counters hold (`PAGE_COUNTER_MAX`, in bytes,
+/// `include/linux/page_counter.h`): what cgroup v1 prints for "no limit".
+pub const KERNEL_MAX: u64 = 9_223_372_036_854_771_712;
+
+/// The page size of every machine this was built for, in bytes; the kernel rounds limits down to it.
+pub fn page_size() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+/// A memory limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Limit {
+    /// So many bytes, a whole number of pages.
+    Bytes(u64),
+    /// No limit.
+    Max,
+}
+
+impl Limit {
+    /// The limit in bytes, `None` where there is none.
+    pub fn bytes(self) -> Option<u64> {
+        match self {
+            Limit::Bytes(n) => Some(n),
+            Limit::Max => None,
+        }
+    }
+
+    /// The limit that the kernel will store for `bytes`: whole pages, at least one.
+    fn rounded(bytes: u64) -> Result<Limit, String> {
+        let page = page_size();
+        if bytes < page {
+            return Err(format!("is below one page ({} bytes)", page));
+        }
+        if bytes > KERNEL_MAX {
+            return Err("is more than the kernel can count".into());
+        }
+        Ok(if bytes == KERNEL_MAX { Limit::Max } else { Limit::Bytes(bytes / page * page) })
+    }
+
+    /// Reads a limit as typed on the command line. `total` is what a percentage is of, in bytes.
+    ///
+    /// # Errors
+    /// One sentence that says what was wrong with it and what is accepted.
+    pub fn parse(text: &str, total: u64) -> Result<Limit, String> {
+        parse_absolute(text.trim(), total).map_err(|why| format!("'{text}' {why}; a size is {ACCEPTED_SIZES}"))
+    }
+
+    /// Reads an edit of the limit `current`: all that [`Limit::parse`] takes (a percentage is then of
+    /// `current`), and `+10%`, `-16M`.
+    ///
+    /// # Errors
+    /// One sentence that says what was wrong with it and what is accepted.
+    pub fn parse_edit(text: &str, current: Limit) -> Result<Limit, String> {
+        let typed = text.trim();
+        let accepted = "80M, 1.5G, +10%, -16M, 50% or max";
+        let explain = |why: String| format!("'{typed}' {why}; try {accepted}");
+        let (sign, rest) = match typed.as_bytes().first() {
+            Some(b'+') => (1, &typed[1..]),
+            Some(b'-') if typed != "-1" => (-1, &typed[1..]),
+            _ => (0, typed),
+        };
+        let base = current.bytes();
+        if sign == 0 && !rest.ends_with('%') {
+            return parse_absolute(rest, 0).map_err(explain);
+        }
+        let base = base.ok_or_else(|| explain("is relative, and there is no limit now".into()))?;
+        let step = match percent(rest) {
+            Some(share) => share.map(|p| (base as f64 * p / 100.0) as u64),
+            None => plain_size(rest),
+        }
+        .map_err(explain)?;
+        let target = match sign {
+            1 => base.saturating_add(step),
+            -1 => base.saturating_sub(step),
+            _ => step,
+        };
+        Limit::rounded(target).map_err(explain)
+    }
+
+    /// A tenth more (`up`) or a tenth less, `None` where there is no limit to move.
+    pub fn nudged(self, up: bool) -> Option<Limit> {
+        let now = self.bytes()?;
+        let step = (now / 10).max(page_size());
+        let target = if up { now.saturating_add(step).min(KERNEL_MAX - page_size()) } else { now - step.min(now) };
+        Limit::rounded(target).ok()
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Limit::Bytes(n) => f.pad(&size(*n)),
+            Limit::Max => f.pad("max"),
+        }
+    }
+}
+
+fn parse_absolute(text: &str, total: u64) -> Result<Limit, String> {
+    if text.is_empty() {
+        return Err("is empty".into());
+    }
+    if matches!(text.to_ascii_lowercase().as_str(), "max" | "unlimited" | "infinity" | "-1") {
+        return Ok(Limit::Max);
+    }
+    match percent(text) {
+        Some(share) => share.and_then(|p| Limit::rounded((total as f64 * p / 100.0) as u64)),
+        None => plain_size(text).and_then(Limit::rounded),
+    }
+}
+
+/// `50%` as 50.0; `None` when the text is no percentage at all.
+fn percent(text: &str) -> Option<Result<f64, String>> {
+    let number = text.strip_suffix('%')?;
+    Some(match number.trim().parse::<f64>() {
+        Ok(p) if p > 0.0 && p <= 100_000.0 => Ok(p),
+        _ => Err("is not a usable percentage".into()),
+    })
+}
+
+fn plain_size(text: &str) -> Result<u64, String> {
+    if text.starts_with('-') {
+        return Err("is negative".into());
+    }
+    match parse_size::Config::new().with_binary().parse_size(text) {
+        Ok(0) => Err("is no memory at all".into()),
+        Ok(n) => Ok(n),
+        Err(parse_size::Error::PosOverflow) => Err("is more than the kernel can count".into()),
+        Err(_) => Err("is not a size".into()),
+    }
+}
+
+const UNITS: [char; 6] = ['B', 'K', 'M', 'G', 'T', 'P'];
+
+/// A size for people: exact where it is exact (`200M`), else three significant digits (`79.9M`).
+pub fn size(bytes: u64) -> String {
+    let mut unit = 0;
+    let mut scale = 1u64;
+    while unit + 1 < UNITS.len() && bytes / scale >= 1024 {
+        scale *= 1024;
+        unit += 1;
+    }
+    let suffix = UNITS[unit];
+    if bytes.is_multiple_of(scale) {
+        return format!("{}{suffix}", bytes / scale);
+    }
+    let value = bytes as f64 / scale as f64;
+    match value {
+        v if v < 9.995 => format!("{v:.2}{suffix}"),
+        v if v < 99.95 => format!("{v:.1}{suffix}"),
+        v if v < 1023.5 || unit + 1 == UNITS.len() => format!("{v:.0}{suffix}"),
+        v => format!("{:.2}{}", v / 1024.0, UNITS[unit + 1]),
+    }
+}
+
+/// A size in a column: always one decimal and a unit, so that digits keep their places.
+pub fn size_column(bytes: u64) -> String {
+    let (mut value, mut unit) = (bytes as f64, 0);
+    while unit + 1 < UNITS.len() && (value >= 999.5 || unit == 0) {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1}{}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const M: u64 = 1 << 20;
+
+    fn bytes(text: &str) -> Option<u64> {
+        Limit::parse(text, 1000 * M).ok().and_then(Limit::bytes)
+    }
+
+    #[test]
+    fn sizes_are_binary_as_docker_reads_them() {
+        for text in ["64m", "64M", "64MiB", "64Mi", "64MB", " 64M ", "67108864", "65536k"] {
+            assert_eq!(bytes(text), Some(64 * M), "{text}");
+        }
+        assert_eq!(bytes("1.5G"), Some(1536 * M));
+        assert_eq!(bytes("0.5g"), Some(512 * M));
+        assert_eq!(bytes("50%"), Some(500 * M));
+        for text in ["max", "MAX", "-1", "unlimited"] {
+            assert_eq!(Limit::parse(text, M), Ok(Limit::Max), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_size_is_refused_in_one_line_that_says_what_is_accepted() {
+        for text in ["0", "-5", "12zz", "", "18446744073709551616", "20E", "0%", "-3%", "1,5G", "5", "nan%"] {
+            let said = Limit::parse(text, M).expect_err(text);
+            assert!(said.contains(ACCEPTED_SIZES), "{text}: {said}");
+            assert_eq!(said.lines().count(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_rounded_down_to_a_page() {
+        assert_eq!(bytes("12345678"), Some(12345678 / 4096 * 4096));
+    }
+
+    #[test]
+    fn edits_are_absolute_or_relative_to_the_limit_now() {
+        let now = Limit::Bytes(100 * M);
+        let edit = |text| Limit::parse_edit(text, now).ok().and_then(Limit::bytes);
+        assert_eq!(edit("300M"), Some(300 * M));
+        assert_eq!(edit("+10%"), Some(110 * M));
+        assert_eq!(edit("-16M"), Some(84 * M));
+        assert_eq!(edit("50%"), Some(50 * M));
+        assert_eq!(Limit::parse_edit("max", now), Ok(Limit::Max));
+        assert!(Limit::parse_edit("-200M", now).is_err());
+        assert!(Limit::parse_edit("+10%", Limit::Max).is_err());
+        assert!(Limit::parse_edit("", now).is_err());
+    }
+
+    #[test]
+    fn a_nudge_is_a_tenth_and_never_reaches_nothing() {
+        assert_eq!(Limit::Bytes(100 * M).nudged(true), Some(Limit::Bytes(110 * M)));
+        assert_eq!(Limit::Bytes(100 * M).nudged(false), Some(Limit::Bytes(90 * M)));
+        assert_eq!(Limit::Max.nudged(true), None);
+        assert_eq!(Limit::Bytes(4096).nudged(false), None);
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        for (n, text) in [(0, "0B"), (209_715_200, "200M"), (1610612736, "1.50G"), (1_048_575, "1.00M"), (4096, "4K")] {
+            assert_eq!(size(n), text);
+        }
+        assert_eq!(size(83_781_222), "79.9M");
+        assert_eq!(size_column(0), "0.0K");
+        assert_eq!(size_column(104_857_600), "100.0M");
+        assert_eq!(size_column(1023 * M), "1.0G");
+    }
+
+    proptest! {
+        #[test]
+        fn a_whole_number_of_a_unit_reads_back_exactly(n in 1u64..1024, unit in 2u32..5) {
+            let bytes = n << (10 * unit);
+            prop_assert_eq!(Limit::parse(&size(bytes), 0), Ok(Limit::Bytes(bytes)));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in ".*") {
+            let _ = Limit::parse(&text, 1 << 30);
+            let _ = Limit::parse_edit(&text, Limit::Bytes(1 << 30));
+        }
+    }
+}

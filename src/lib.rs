@@ -1,7 +1,7 @@
 //! sandtop: launch a workload under a memory limit, watch what the kernel does to it, and move the limit while it runs.
 //!
 //! In reading order: what is said ([`event`], [`units`]), what it adds up to ([`session`], [`sentences`]), where it comes from
-//! ([`cgroup`], [`procs`], [`oom`], [`sandbox`], [`supervisor`]), who consumes it ([`headless`]), and what starts it all
+//! ([`cgroup`], [`procs`], [`oom`], [`sandbox`], [`supervisor`]), who consumes it ([`headless`], [`tui`]), and what starts it all
 //! ([`cli`], [`resolve`], [`plan`]). `ARCHITECTURE.md` has the picture.
 
 pub mod event;
@@ -18,6 +18,7 @@ pub mod sandbox;
 pub mod supervisor;
 
 pub mod headless;
+pub mod tui;
 
 pub mod cli;
 pub mod demo;

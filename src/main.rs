@@ -15,6 +15,7 @@ use sandtop::{
     headless::{self, Report, tell},
     mountinfo, resolve, sandbox,
     supervisor::{internal_error, panic_text},
+    tui,
 };
 
 fn main() -> ExitCode {
@@ -78,7 +79,7 @@ fn watch(plan: sandtop::plan::Plan) -> Result<u8> {
     if !io::stdout().is_terminal() || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
         return headless::run(plan, &Report::default());
     }
-    headless::run(plan, &Report::default())
+    tui::run(plan)
 }
 
 fn cleaned(options: cli::Clean) -> Result<u8> {

@@ -1,0 +1,302 @@
+//! The screen: a consumer of the supervisor's events, and the source of its commands.
+//!
+//! The main thread owns session, app and terminal, and does one thing in a circle: wait, drain, update, draw once. A third thread reads keys.
+
+mod app;
+mod encode;
+mod input;
+mod pane;
+mod terminal;
+mod theme;
+mod view;
+
+use std::{
+    ffi::OsString,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, never, select, unbounded};
+use crossterm::event::{Event as TerminalEvent, KeyEventKind};
+use ratatui::layout::Rect;
+
+use crate::{
+    error::{EXIT_FAILED, Error, Result},
+    event::{Command, Event, Stamped},
+    headless::hints_after,
+    plan::Plan,
+    sentences::Language,
+    session::{Session, outcome::exit_code},
+    supervisor::{News, Service, Supervisor, internal_error},
+};
+use app::{App, Effect, Focus};
+use input::Action;
+use pane::Pane;
+use terminal::Screen;
+use theme::Theme;
+use view::{Regions, View};
+
+/// The least time between two frames.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// How often a picture that only time changes is drawn.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// Runs the plan on the screen, until the user has seen enough; the exit code.
+///
+/// # Errors
+/// When the run cannot be started, or the terminal is lost.
+pub fn run(plan: Plan) -> Result<u8> {
+    let colour = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    // crossterm 0.29 turns every style into a reset under NO_COLOR; the theme without colours does what is meant.
+    crossterm::style::force_color_output(true);
+    let size = size()?;
+    let (rows, cols) = Regions::new(size, Focus::default()).pane_size();
+    let argv = plan.argv.clone();
+    let service = Service { terminal: Some((rows, cols)), give_back: terminal::give_back };
+    let supervisor = Supervisor::start(plan, service)?;
+    let mut ui = Ui {
+        screen: Screen::take()?,
+        keys: read_keys()?,
+        session: Session::default(),
+        app: App { alive: true, ..App::default() },
+        pane: Pane::new(rows, cols),
+        pane_size: (rows, cols),
+        theme: Theme::new(colour),
+        argv,
+        clock: Instant::now(),
+        offset: Duration::ZERO,
+        drawn: None,
+        dirty: true,
+        supervisor,
+    };
+    ui.run()
+}
+
+fn size() -> Result<Rect> {
+    let (cols, rows) = crossterm::terminal::size().map_err(|e| Error::sys("learn the terminal's size", e))?;
+    Ok(Rect::new(0, 0, cols.max(1), rows.max(1)))
+}
+
+/// The input thread: it blocks in the terminal, and is left behind at the end.
+fn read_keys() -> Result<Receiver<TerminalEvent>> {
+    let (to, keys) = unbounded();
+    let work = move || {
+        while let Ok(event) = crossterm::event::read() {
+            if to.send(event).is_err() {
+                return;
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("sandtop-keys".into()).spawn(work);
+    thread.map(|_| keys).map_err(|e| Error::sys("start the input thread", e))
+}
+
+struct Ui {
+    // Dropped in this order: the terminal is given back before the sandbox is taken down.
+    screen: Screen,
+    keys: Receiver<TerminalEvent>,
+    session: Session,
+    app: App,
+    pane: Pane,
+    pane_size: (u16, u16),
+    theme: Theme,
+    argv: Vec<OsString>,
+    clock: Instant,
+    /// The session's time at `clock`.
+    offset: Duration,
+    drawn: Option<Instant>,
+    dirty: bool,
+    supervisor: Supervisor,
+}
+
+/// Why the loop goes on, or not.
+enum Next {
+    Go,
+    End(u8),
+}
+
+impl Ui {
+    fn run(&mut self) -> Result<u8> {
+        loop {
+            if self.dirty && self.drawn.is_none_or(|at| at.elapsed() >= FRAME) {
+                self.draw()?;
+            }
+            if let Next::End(code) = self.wait()? {
+                return Ok(code);
+            }
+        }
+    }
+
+    /// Waits for a key, for news, or for the next frame. While a frame is due soon, news wait: they are drawn together.
+    fn wait(&mut self) -> Result<Next> {
+        let since = self.drawn.map_or(FRAME, |at| at.elapsed());
+        let until = if self.dirty { FRAME.saturating_sub(since) } else { IDLE.saturating_sub(since) };
+        let quiet = never();
+        let news = if self.dirty && self.supervisor.news().len() < 8 { &quiet } else { self.supervisor.news() };
+        select! {
+            recv(self.keys) -> event => match event {
+                Ok(event) => return self.input(event),
+                Err(_) => return Err(Error::new("the terminal is gone")),
+            },
+            recv(news) -> news => match news {
+                Ok(news) => return self.news(news),
+                Err(_) => return Err(internal_error("the supervisor is gone")),
+            },
+            default(until.max(Duration::from_millis(1))) => {
+                // News that waited for the frame are taken now.
+                while let Ok(news) = self.supervisor.news().try_recv() {
+                    if let Next::End(code) = self.news(news)? {
+                        return Ok(Next::End(code));
+                    }
+                }
+                self.dirty |= self.session.is_alive() && since >= IDLE;
+            }
+        }
+        Ok(Next::Go)
+    }
+
+    fn news(&mut self, news: News) -> Result<Next> {
+        match news {
+            News::Batch(batch) => {
+                self.supervisor.took(&batch);
+                for stamped in &batch {
+                    self.take(stamped);
+                }
+                if let Some(effect) = self.app.observe(&self.session) {
+                    return self.apply(effect);
+                }
+                Ok(Next::Go)
+            }
+            News::Signal(nix::libc::SIGTSTP) => self.apply(Effect::Suspend),
+            News::Signal(n) => Ok(Next::End((128 + n) as u8)),
+            News::Fatal(text) => Err(internal_error(&text)),
+        }
+    }
+
+    fn take(&mut self, stamped: &Stamped) {
+        self.dirty |= self.is_news(stamped);
+        if stamped.at > self.now() {
+            (self.clock, self.offset) = (Instant::now(), stamped.at);
+        }
+        match &stamped.event {
+            Event::Output(bytes) => {
+                let answers = self.pane.take(bytes);
+                if !answers.is_empty() {
+                    self.supervisor.command(Command::Input(answers));
+                }
+            }
+            Event::Started(started) if started.run > 1 => self.pane.next_run(),
+            _ => {}
+        }
+        self.session.apply(stamped);
+        if matches!(stamped.event, Event::Ended(_)) {
+            self.hint_at_end(stamped.at);
+        }
+    }
+
+    /// Whether an event changes what can be seen: a sample that says what the last one said does not.
+    fn is_news(&self, stamped: &Stamped) -> bool {
+        let last = self.session.run().and_then(|run| run.last.as_ref());
+        match (&stamped.event, last) {
+            (Event::Sample(new), Some(old)) => {
+                (new.usage, new.limit_hits, new.oom_kills) != (old.usage, old.limit_hits, old.oom_kills)
+            }
+            _ => true,
+        }
+    }
+
+    fn hint_at_end(&mut self, at: Duration) {
+        if let Some(text) = self.session.run().and_then(|run| hints_after(run, &self.argv)) {
+            let note = crate::event::Note::Hint { text };
+            self.session.apply(&Stamped { at, event: Event::Note(note) });
+        }
+    }
+
+    fn input(&mut self, event: TerminalEvent) -> Result<Next> {
+        let action = match event {
+            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => input::action(&self.app, key),
+            TerminalEvent::Paste(text) => Some(Action::Paste(text)),
+            TerminalEvent::Resize(..) => {
+                self.screen.repaint()?;
+                self.fit_pane()?;
+                None
+            }
+            _ => None,
+        };
+        self.dirty = true;
+        let effects = action.map(|action| self.app.update(&self.session, action)).unwrap_or_default();
+        self.fit_pane()?; // the focus may have moved
+        for effect in effects {
+            if let Next::End(code) = self.apply(effect)? {
+                return Ok(Next::End(code));
+            }
+        }
+        Ok(Next::Go)
+    }
+
+    fn apply(&mut self, effect: Effect) -> Result<Next> {
+        match effect {
+            Effect::Command(command) => self.supervisor.command(command),
+            Effect::Type(key) => {
+                let bytes = encode::key(key, self.pane.screen().application_cursor());
+                self.supervisor.command(Command::Input(bytes));
+            }
+            Effect::Paste(text) => {
+                let text = text.replace('\n', "\r");
+                let bytes = match self.pane.screen().bracketed_paste() {
+                    true => format!("\x1b[200~{}\x1b[201~", text.replace('\x1b', "")).into_bytes(),
+                    false => text.into_bytes(),
+                };
+                self.supervisor.command(Command::Input(bytes));
+            }
+            Effect::Suspend => {
+                self.screen.suspend()?;
+                self.fit_pane()?;
+                self.dirty = true;
+            }
+            Effect::Quit => return Ok(Next::End(self.exit_code())),
+        }
+        Ok(Next::Go)
+    }
+
+    /// The exit code of the newest run; one that is still alive is killed now.
+    fn exit_code(&self) -> u8 {
+        match self.session.run().and_then(|run| run.ended.as_ref()) {
+            Some((_, ended)) => exit_code(ended),
+            None if self.session.is_alive() => (128 + nix::libc::SIGKILL) as u8,
+            None => EXIT_FAILED,
+        }
+    }
+
+    /// Gives the workload's terminal the size of its pane.
+    fn fit_pane(&mut self) -> Result<()> {
+        let size = Regions::new(size()?, self.app.focus).pane_size();
+        if size != self.pane_size {
+            self.pane_size = size;
+            let (rows, cols) = size;
+            self.pane.resize(rows, cols);
+            self.supervisor.command(Command::Resize { rows, cols });
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Duration {
+        self.offset + self.clock.elapsed()
+    }
+
+    fn draw(&mut self) -> Result<()> {
+        let view = View {
+            session: &self.session,
+            app: &self.app,
+            pane: &self.pane,
+            now: self.now(),
+            theme: &self.theme,
+            words: Language::English,
+        };
+        let drawn = self.screen.terminal.draw(|frame| view::render(frame, &view));
+        drawn.map_err(|e| Error::sys("draw", e))?;
+        self.drawn = Some(Instant::now());
+        self.dirty = false;
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! The user's terminal: taken, and given back on every way out that can be caught.
+
+use std::{
+    io::{self, Write, stdout},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use crossterm::{
+    cursor,
+    event::{DisableBracketedPaste, EnableBracketedPaste},
+    queue,
+    terminal::{self, EnterAlternateScreen, LeaveAlternateScreen},
+};
+use ratatui::{Terminal, backend::CrosstermBackend};
+
+use crate::error::{Error, Result};
+
+/// Whether the terminal is ours now; giving it back twice would undo what the shell has done since.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The terminal, ours until this is dropped.
+pub struct Screen {
+    /// What ratatui draws on.
+    pub terminal: Terminal<CrosstermBackend<io::Stdout>>,
+}
+
+impl Screen {
+    /// Takes the terminal.
+    ///
+    /// # Errors
+    /// When it is none, or is gone.
+    pub fn take() -> Result<Screen> {
+        let failed = |e: io::Error| Error::sys("set up the terminal", e);
+        enter().map_err(failed)?;
+        match Terminal::new(CrosstermBackend::new(stdout())) {
+            Ok(terminal) => Ok(Screen { terminal }),
+            Err(e) => {
+                give_back();
+                Err(failed(e))
+            }
+        }
+    }
+
+    /// Gives the terminal back, stops this process until the shell brings it back, and takes it again.
+    ///
+    /// # Errors
+    /// When the terminal is gone by then.
+    pub fn suspend(&mut self) -> Result<()> {
+        give_back();
+        // Not SIGTSTP: the kernel drops that in an orphaned process group, and the screen would be lost for nothing.
+        let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP);
+        enter().map_err(|e| Error::sys("take the terminal back", e))?;
+        self.repaint()
+    }
+
+    /// Makes the next frame paint every cell. (`Terminal::clear` of ratatui 0.30 asks the terminal for its cursor and waits for the answer.)
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn repaint(&mut self) -> Result<()> {
+        let failed = |e: io::Error| Error::sys("draw", e);
+        let (cols, rows) = terminal::size().map_err(failed)?;
+        queue!(stdout(), terminal::Clear(terminal::ClearType::All)).map_err(failed)?;
+        self.terminal.resize(ratatui::layout::Rect::new(0, 0, cols, rows)).map_err(failed)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+fn enter() -> io::Result<()> {
+    terminal::enable_raw_mode()?;
+    TAKEN.store(true, Ordering::SeqCst);
+    let mut out = stdout();
+    queue!(out, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
+        .and_then(|()| out.flush())
+        .inspect_err(|_| give_back())
+}
+
+/// Gives the terminal back, from any thread, at most once for each time it was taken.
+pub fn give_back() {
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        let mut out = stdout();
+        let _ = queue!(out, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+        let _ = out.flush();
+        let _ = terminal::disable_raw_mode();
+    }
+}

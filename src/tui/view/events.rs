@@ -1,0 +1,80 @@
+//! What happened, as sentences, the newest on top.
+
+use ratatui::{Frame, layout::Rect, style::Style};
+use unicode_width::UnicodeWidthStr;
+
+use super::{View, put, rule, span};
+use crate::{
+    sentences::{Weight, moment},
+    session::{Entry, What},
+    tui::app::Focus,
+};
+
+/// Draws the log.
+pub fn render(frame: &mut Frame, area: Rect, view: &View) {
+    let log = &view.session.log;
+    rule(frame, area, "events", "", view.theme, view.app.focus == Focus::Events);
+    let top = view.app.events_top.min(log.len().saturating_sub(1));
+    let mut y = area.y + 1;
+    for entry in log.iter().rev().skip(top) {
+        let (text, weight) = view.words.entry(entry, view.session);
+        let stamp = format!(" {} {} ", time(view, entry), sign(entry, weight));
+        let indent = stamp.width();
+        let style = view.theme.weight(weight);
+        for (n, line) in wrap(&text, usize::from(area.width).saturating_sub(indent)).into_iter().enumerate() {
+            if y >= area.bottom() {
+                return;
+            }
+            let first = if n == 0 { stamp.clone() } else { " ".repeat(indent) };
+            let stamp_style = if n == 0 { view.theme.dim } else { Style::new() };
+            put(frame, Rect { y, height: 1, ..area }, vec![span(first, stamp_style), span(line, style)]);
+            y += 1;
+        }
+    }
+}
+
+/// The time within the entry's run.
+fn time(view: &View, entry: &Entry) -> String {
+    let start = view.session.runs.iter().find(|run| run.started.run == entry.run).map_or(entry.at, |run| run.at);
+    moment(entry.at.saturating_sub(start))
+}
+
+fn sign(entry: &Entry, weight: Weight) -> &'static str {
+    match (&entry.what, weight) {
+        (What::OomKill { .. }, _) => "✖",
+        (What::Started { .. }, _) => "▸",
+        (What::Ended, _) => "■",
+        (_, Weight::Act) => "▪",
+        (_, Weight::Danger) => "!",
+        (_, Weight::Warning) => "!",
+        _ => "·",
+    }
+}
+
+/// Breaks a sentence at spaces.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.width() + 1 + word.width() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_break_at_spaces() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("", 7), [""]);
+    }
+}

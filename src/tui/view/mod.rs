@@ -1,0 +1,196 @@
+//! The screen. One region, one file, one `render(frame, area, &view)`.
+//!
+//! ```text
+//! header      command · state · elapsed · group
+//! chart       usage over time against the limit, one panel a run
+//! numbers     usage, headroom, peak, limit hits, OOM kills
+//! processes │ events
+//! output      the workload's own terminal
+//! footer      the keys that matter now
+//! ```
+//!
+//! Views read no clock and hold no state: the same [`View`] is the same picture.
+
+mod chart;
+mod events;
+mod footer;
+mod header;
+mod numbers;
+mod output;
+mod popup;
+mod processes;
+
+use std::time::Duration;
+
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    style::Style,
+    text::{Line, Span},
+};
+use unicode_width::UnicodeWidthStr;
+
+use super::{
+    app::{App, Focus, Popup},
+    pane::Pane,
+    theme::Theme,
+};
+use crate::{sentences::Language, session::Session};
+
+/// The smallest screen, in columns and rows.
+pub const SMALLEST: (u16, u16) = (60, 16);
+
+/// All that the picture is made of.
+pub struct View<'a> {
+    /// What is known.
+    pub session: &'a Session,
+    /// What is open, focused and scrolled.
+    pub app: &'a App,
+    /// The workload's terminal.
+    pub pane: &'a Pane,
+    /// Time since sandtop started, now.
+    pub now: Duration,
+    /// The styles.
+    pub theme: &'a Theme,
+    /// The language.
+    pub words: Language,
+}
+
+/// Where each region is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Regions {
+    header: Rect,
+    chart: Rect,
+    numbers: Rect,
+    processes: Rect,
+    events: Rect,
+    /// The region of the workload's terminal, its rule included.
+    pub output: Rect,
+    footer: Rect,
+}
+
+impl Regions {
+    /// Divides the screen. The workload's terminal grows while it has the focus.
+    pub fn new(area: Rect, focus: Focus) -> Regions {
+        let body = area.height.saturating_sub(2 + 2); // header and footer; the numbers
+        let output = if focus == Focus::Output { body * 11 / 20 } else { (body / 4).clamp(3, 16) };
+        let lists = ((body - output) * 2 / 5).clamp(3, 24);
+        let [header, chart, numbers, lists, output, footer] = Layout::vertical([
+            Constraint::Length(1),
+            Constraint::Min(3),
+            Constraint::Length(2),
+            Constraint::Length(lists),
+            Constraint::Length(output),
+            Constraint::Length(1),
+        ])
+        .areas(area);
+        let [processes, events] = Layout::horizontal([Constraint::Percentage(48), Constraint::Min(20)]).areas(lists);
+        Regions { header, chart, numbers, processes, events, output, footer }
+    }
+
+    /// The size of the workload's terminal: rows and columns.
+    pub fn pane_size(&self) -> (u16, u16) {
+        (self.output.height.saturating_sub(1).max(1), self.output.width.max(1))
+    }
+}
+
+/// Draws the whole screen.
+pub fn render(frame: &mut Frame, view: &View) {
+    let area = frame.area();
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        return too_small(frame, area, view.theme);
+    }
+    let regions = Regions::new(area, view.app.focus);
+    header::render(frame, regions.header, view);
+    chart::render(frame, regions.chart, view);
+    numbers::render(frame, regions.numbers, view);
+    processes::render(frame, regions.processes, view);
+    events::render(frame, regions.events, view);
+    output::render(frame, regions.output, view);
+    footer::render(frame, regions.footer, view);
+    if !matches!(view.app.popup, Popup::None) {
+        popup::render(frame, area, view);
+    }
+}
+
+fn too_small(frame: &mut Frame, area: Rect, theme: &Theme) {
+    let (cols, rows) = SMALLEST;
+    let said =
+        [format!("sandtop needs {cols}×{rows};"), format!("this is {}×{}", area.width, area.height), "q quits".into()];
+    for (n, text) in said.iter().enumerate().take(usize::from(area.height)) {
+        put(frame, Rect { y: area.y + n as u16, height: 1, ..area }, vec![Span::styled(text.clone(), theme.strong)]);
+    }
+}
+
+/// Writes spans into the first line of an area; what does not fit is cut.
+fn put(frame: &mut Frame, area: Rect, spans: Vec<Span<'_>>) {
+    if area.height > 0 && area.width > 0 {
+        frame.render_widget(Line::from(spans), Rect { height: 1, ..area });
+    }
+}
+
+/// A rule with a title on it, and what stands at its right end.
+fn rule(frame: &mut Frame, area: Rect, title: &str, right: &str, theme: &Theme, focused: bool) {
+    let style = if focused { theme.focus } else { theme.dim };
+    let title_style = if focused { theme.focus } else { theme.strong };
+    let width = usize::from(area.width);
+    let used = title.width() + 4 + if right.is_empty() { 0 } else { right.width() + 3 };
+    let line = "─".repeat(width.saturating_sub(used));
+    let mut spans = vec![
+        Span::styled("─ ", style),
+        Span::styled(title.to_string(), title_style),
+        Span::styled(format!(" {line}"), style),
+    ];
+    if !right.is_empty() {
+        spans.push(Span::styled(format!(" {right} "), theme.dim));
+    }
+    spans.push(Span::styled("─", style));
+    put(frame, area, spans);
+}
+
+/// The text cut to a width, with `…` where something is missing.
+fn fit(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_string();
+    }
+    let mut out = String::new();
+    for c in text.chars() {
+        if out.width() + unicode_width::UnicodeWidthChar::width(c).unwrap_or(0) + 1 > width {
+            break;
+        }
+        out.push(c);
+    }
+    if width > 0 {
+        out.push('…');
+    }
+    out
+}
+
+/// A span with a style.
+fn span(text: impl Into<String>, style: Style) -> Span<'static> {
+    Span::styled(text.into(), style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_region_has_room_from_the_smallest_screen_on() {
+        for (cols, rows) in [SMALLEST, (80, 24), (120, 40), (200, 60), (400, 120)] {
+            for focus in [Focus::Processes, Focus::Output] {
+                let r = Regions::new(Rect::new(0, 0, cols, rows), focus);
+                assert!(r.chart.height >= 3 && r.processes.height >= 3 && r.output.height >= 3, "{cols}×{rows} {r:?}");
+                assert_eq!(r.footer.y, rows - 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_that_does_not_fit_says_so() {
+        assert_eq!(fit("stress", 6), "stress");
+        assert_eq!(fit("stress", 4), "str…");
+        assert_eq!(fit("日本語", 5), "日本…");
+        assert_eq!(fit("x", 0), "");
+    }
+}

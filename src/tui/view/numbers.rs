@@ -1,0 +1,112 @@
+//! Two lines of numbers: how full, of what, and what has happened to it so far.
+
+use ratatui::{Frame, layout::Rect, style::Style, text::Span};
+use unicode_width::UnicodeWidthStr;
+
+use super::{View, put, span};
+use crate::{
+    sentences::Word,
+    session::Run,
+    units::{Limit, size, size_column},
+};
+
+/// Draws the numbers.
+pub fn render(frame: &mut Frame, area: Rect, view: &View) {
+    let Some(run) = view.session.run() else { return };
+    put(frame, area, usage(view, run, usize::from(area.width)));
+    put(frame, Rect { y: area.y + 1, ..area }, counts(view, run, usize::from(area.width)));
+}
+
+fn width(spans: &[Span]) -> usize {
+    spans.iter().map(|s| s.content.width()).sum()
+}
+
+/// usage 79.9M of 80M ▕████▒▒  ▏ 99%   79.2M anon · 0.3M file · 0.4M kernel
+fn usage(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
+    let theme = view.theme;
+    let limit = view.session.limit().unwrap_or(run.limit);
+    let mut spans = vec![
+        span(" usage ", theme.dim),
+        span(format!("{:>7}", size_column(run.usage())), theme.strong),
+        span(format!(" of {:<7}", limit.to_string()), Style::new()),
+    ];
+    let mut parts = Vec::new();
+    if let Some(stat) = run.stat {
+        let mut part = |bytes: u64, word: &'static str, style: Style| {
+            parts.push(span(format!("{:>7}", size_column(bytes)), style));
+            parts.push(span(format!(" {word} "), theme.dim));
+        };
+        part(stat.anon, "anon", theme.held);
+        if stat.shmem > 0 {
+            part(stat.shmem, "shmem", theme.held);
+        }
+        part(stat.file, "file", theme.cache);
+        if let Some(kernel) = stat.kernel {
+            part(kernel, "kernel", theme.held);
+        }
+    }
+    if let Limit::Bytes(limit) = limit {
+        let bar = room.saturating_sub(width(&spans) + width(&parts) + 9).min(48);
+        if bar >= 8 {
+            spans.extend(gauge(view, run, limit, bar));
+        }
+        let percent = (run.usage() * 100 / limit.max(1)).min(999);
+        spans.push(span(format!(" {percent:>3}% "), theme.strong));
+    }
+    spans.extend(parts);
+    spans
+}
+
+/// The bar: held, cache, and what is free, in eighths of a cell.
+fn gauge(view: &View, run: &Run, limit: u64, width: usize) -> Vec<Span<'static>> {
+    let cells = |bytes: u64| ((bytes.min(limit) as f64 / limit as f64) * width as f64).round() as usize;
+    let cache = run.stat.map_or(0, |stat| stat.file).min(run.usage());
+    let total = cells(run.usage());
+    let held = cells(run.usage() - cache).min(total);
+    vec![
+        span(" ▕", view.theme.dim),
+        span("█".repeat(held), view.theme.held),
+        span("▒".repeat(total - held), view.theme.cache),
+        span(" ".repeat(width - total), Style::new()),
+        span("▏", view.theme.dim),
+    ]
+}
+
+/// headroom … peak … failcnt … OOM kills …, each with the kernel's file where there is room for it.
+fn counts(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
+    let theme = view.theme;
+    let number = |n: Option<u64>| n.map_or_else(|| "–".to_string(), |n| n.to_string());
+    let kills = run.oom_kills();
+    let kill_style = if kills.unwrap_or(0) > 0 { theme.danger } else { theme.strong };
+    let hits = match run.hit_rate {
+        rate if rate >= 1.0 && run.ended.is_none() => format!("{} (+{rate:.0}/s)", number(run.limit_hits())),
+        _ => number(run.limit_hits()),
+    };
+    let mut items = vec![
+        ("peak", size(run.peak), theme.strong, Some(Word::Peak)),
+        ("limit hits", hits, theme.strong, Some(Word::LimitHits)),
+        ("OOM kills", number(kills), kill_style, Some(Word::OomKills)),
+    ];
+    if run.ended.is_none() {
+        items.insert(0, ("headroom", headroom(run), theme.strong, None));
+    }
+    let files = room >= 150;
+    let mut spans = Vec::new();
+    for (word, value, style, file) in items {
+        spans.push(span(format!(" {word} "), theme.dim));
+        spans.push(span(value, style));
+        let file = file.filter(|_| files).map(|file| view.words.file(run.started.controller, file));
+        spans.push(span(file.map_or("  ".into(), |file| format!(" ({file})  ")), theme.dim));
+    }
+    spans
+}
+
+/// What is left, and how much of what is used could be given back.
+fn headroom(run: &Run) -> String {
+    let Some(limit) = run.limit.bytes() else { return "no limit".into() };
+    let left = limit.saturating_sub(run.usage());
+    match run.stat.map_or(0, |stat| stat.file) {
+        file if file < 1 << 20 => format!("{}, nothing to give back", size(left)),
+        file => format!("{} + {} cache", size(left), size(file)),
+    }
+}

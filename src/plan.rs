@@ -4,6 +4,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use crate::{
     cgroup::Hierarchy,
+    mountinfo::Mount,
     sandbox::{privileges::Privileges, spec::Namespaces},
     units::Limit,
 };
@@ -25,6 +26,8 @@ pub struct Plan {
     pub limit_is_default: bool,
     /// The memory hierarchy.
     pub hierarchy: Hierarchy,
+    /// The mount table when the plan was made: the first run's; later runs look again.
+    pub mounts: Vec<Mount>,
     /// The group below which ours goes.
     pub parent: PathBuf,
     /// The machine's memory, in bytes.

@@ -41,7 +41,8 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
     };
     let namespaces = namespaces(options)?;
     need_root()?;
-    let hierarchy = cgroup::detect(&mountinfo::read()?)?;
+    let mounts = mountinfo::read()?;
+    let hierarchy = cgroup::detect(&mounts)?;
     let parent = parent(&hierarchy.root, options.cgroup_parent.as_deref())?;
     let user = user(options.user.as_deref())?;
     let env = environment(&options.env, user.as_ref());
@@ -53,6 +54,7 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
         limit,
         limit_is_default: options.memory.is_none(),
         hierarchy,
+        mounts,
         parent,
         mem_total,
         interval: options.interval,

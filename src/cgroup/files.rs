@@ -5,7 +5,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -112,10 +112,17 @@ pub fn remove_dir(path: &Path) -> Result<()> {
 }
 
 /// The directories below `dir`, itself first, parents before children. What vanishes meanwhile is left out.
+///
+/// A directory has two links and one for every directory in it: those without any are not read, since reading a group's directory makes the
+/// kernel build an inode for each of its fifty files.
 pub fn groups_below(dir: &Path) -> Vec<PathBuf> {
     let mut found = vec![dir.to_path_buf()];
     let mut next = 0;
     while next < found.len() {
+        if std::fs::metadata(&found[next]).is_ok_and(|m| m.nlink() == 2) {
+            next += 1;
+            continue;
+        }
         if let Ok(entries) = std::fs::read_dir(&found[next]) {
             let dirs = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
             let mut dirs: Vec<PathBuf> = dirs.map(|e| e.path()).collect();

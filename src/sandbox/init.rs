@@ -1,4 +1,4 @@
-//! The inside of the sandbox: the re-exec'd helper, init (PID 1), and the main process until it execs.
+//! The inside of the sandbox: init (PID 1), how it comes to be, and the main process until it execs.
 //!
 //! One thread throughout. Init mounts, forks, forwards orders, reaps everything and reports; it stays outside the limited group, so that it is never a
 //! victim, never blocked and never counted. It ends when sandtop's end of the socket closes, and the kernel ends the pid namespace with it.
@@ -28,8 +28,8 @@ use nix::{
 use super::{
     mounts, privileges,
     protocol::{Order, Report},
-    spec::{Namespaces, Spec, Streams, c_string},
-    sys::{self, Forked},
+    spec::{Spec, Streams, c_string},
+    sys::{self, Forked, Parent},
 };
 use crate::event::{StartFailure, Status, Step};
 
@@ -43,14 +43,13 @@ fn failed(step: Step, what: impl Into<String>) -> impl FnOnce(Errno) -> Failure 
 
 /// The re-exec'd helper: reads the spec, makes init, tells its pid, and is gone. The arguments are descriptors.
 pub fn helper(control: RawFd, spec: RawFd) -> ! {
-    // What goes wrong here is reported over the socket; a panic of ours must not unwind through a copied process.
-    std::panic::set_hook(Box::new(|_| sys::exit_now(125)));
+    quiet_panics();
     let control = sys::inherited(control);
     let spec = match Spec::from_file(File::from(sys::inherited(spec))) {
         Ok(spec) => spec,
         Err(_) => sys::exit_now(125),
     };
-    match sys::clone_for_parent(flags(spec.setup.namespaces).bits()) {
+    match sys::fork_into(namespaces(&spec), Parent::Ours) {
         Ok(Forked::Parent(pid)) => tell(&control, &Report::Init(pid.as_raw())),
         Ok(Forked::Child) => init(&control, &spec),
         Err(errno) => tell(&control, &Report::Failed(failed(Step::Unshare, "the namespaces")(errno))),
@@ -58,12 +57,37 @@ pub fn helper(control: RawFd, spec: RawFd) -> ! {
     sys::exit_now(0)
 }
 
-fn flags(chosen: Namespaces) -> CloneFlags {
+/// Makes init as a child of this process, which must have one thread; its pid.
+///
+/// # Errors
+/// When the namespaces cannot be made.
+pub fn fork(control: &OwnedFd, spec: &Spec) -> Result<i32, Errno> {
+    match sys::fork_into(namespaces(spec), Parent::Us)? {
+        Forked::Parent(pid) => Ok(pid.as_raw()),
+        Forked::Child => {
+            quiet_panics();
+            let tty = match spec.setup.streams {
+                Streams::Terminal(tty) => tty,
+                Streams::Inherited => 0,
+            };
+            sys::close_all_but(&[control.as_raw_fd(), spec.setup.join, tty]);
+            init(control, spec)
+        }
+    }
+}
+
+/// A panic of ours must not unwind through a copied process.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|_| sys::exit_now(125)));
+}
+
+fn namespaces(spec: &Spec) -> i32 {
+    let chosen = spec.setup.namespaces;
     let mut flags = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;
     flags.set(CloneFlags::CLONE_NEWUTS, chosen.uts);
     flags.set(CloneFlags::CLONE_NEWIPC, chosen.ipc);
     flags.set(CloneFlags::CLONE_NEWNET, chosen.net);
-    flags // the cgroup namespace comes later: its root is to be L
+    flags.bits() // the cgroup namespace comes later: its root is to be L
 }
 
 fn tell(control: &OwnedFd, report: &Report) {

@@ -1,6 +1,7 @@
 //! The sandbox: namespaces, init, and the workload in them, as sandtop sees them from outside.
 //!
-//! Launch is a re-exec of `/proc/self/exe`: sandtop has threads and must not fork. All that sandtop holds of a sandbox is a pidfd of init
+//! The first launch is a fork, while sandtop still has one thread; every later one a re-exec of `/proc/self/exe`, since a process with
+//! threads must not be forked. All that sandtop holds of a sandbox is a pidfd of init
 //! and one socket; dropping a [`Sandbox`] ends it.
 
 pub mod init;
@@ -67,9 +68,26 @@ impl Sandbox {
         )
         .map_err(|e| Error::sys("make a socket pair", e))?;
         setsockopt(&ours, sockopt::PassCred, &true).map_err(|e| Error::sys("set up a socket", e))?;
+        set_blocking(&theirs)?;
+        spec.setup.join = join.as_raw_fd();
+        spec.setup.streams = tty.map_or(Streams::Inherited, |tty| Streams::Terminal(tty.as_raw_fd()));
+        match init::fork(&theirs, &spec) {
+            Ok(pid) => Ok((Sandbox { control: ours, init: Some(open_pidfd(pid)?) }, Vec::new())),
+            Err(Errno::EDEADLK) => Sandbox::re_exec(ours, theirs, spec, join, tty),
+            Err(errno) => Err(no_namespaces(errno as i32)),
+        }
+    }
+
+    /// Launches from a process with threads: a helper without any makes init.
+    fn re_exec(
+        ours: OwnedFd,
+        theirs: OwnedFd,
+        mut spec: Spec,
+        join: &File,
+        tty: Option<&OwnedFd>,
+    ) -> Result<(Sandbox, Vec<Heard>)> {
         // The helper inherits these by number; every other descriptor of sandtop is closed at exec.
         let control = inheritable(&theirs)?;
-        set_blocking(&control)?;
         let join = inheritable(join)?;
         let tty = tty.map(inheritable).transpose()?;
         spec.setup.join = join.as_raw_fd();

@@ -27,12 +27,31 @@ pub enum Forked {
     Child,
 }
 
-/// Makes a child in these new namespaces, whose parent is *our* parent (`CLONE_PARENT`): init is then sandtop's own
-/// child, so that its pidfd and its parent-death signal work, and this helper may go.
-pub fn clone_for_parent(namespaces: libc::c_int) -> Result<Forked, Errno> {
-    let flags = (namespaces | libc::CLONE_PARENT) as libc::c_ulong | libc::SIGCHLD as libc::c_ulong;
-    // SAFETY: this process has one thread, so the copy is whole: no lock can be held by a thread that is not there. Without a
-    // stack argument and without CLONE_VM the call is fork(2) with flags; the other arguments are ignored then.
+/// Whether this process has one thread: only then may it be copied and go on in the copy, since no lock can be held by a
+/// thread that the copy does not have.
+pub fn is_single_threaded() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1)
+}
+
+/// Whose child init becomes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Parent {
+    /// This process's.
+    Us,
+    /// This process's parent's (`CLONE_PARENT`): this process, a helper, may then go, and init is still sandtop's own
+    /// child, so that its pidfd and its parent-death signal work.
+    Ours,
+}
+
+/// fork(2) into these new namespaces. Refused (`EDEADLK`) to a process with more than one thread.
+pub fn fork_into(namespaces: libc::c_int, parent: Parent) -> Result<Forked, Errno> {
+    if !is_single_threaded() {
+        return Err(Errno::EDEADLK);
+    }
+    let whose = if parent == Parent::Ours { libc::CLONE_PARENT } else { 0 };
+    let flags = (namespaces | whose) as libc::c_ulong | libc::SIGCHLD as libc::c_ulong;
+    // SAFETY: this process has one thread, so the copy is whole. Without a stack argument and without CLONE_VM the call is
+    // fork(2) with flags; the other arguments are ignored then.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
     match Errno::result(pid)? {
         0 => Ok(Forked::Child),
@@ -42,7 +61,7 @@ pub fn clone_for_parent(namespaces: libc::c_int) -> Result<Forked, Errno> {
 
 /// fork(2).
 pub fn fork() -> Result<Forked, Errno> {
-    // SAFETY: this process has one thread (see above).
+    // SAFETY: only init calls this, which never makes a thread.
     match unsafe { nix::unistd::fork() }? {
         nix::unistd::ForkResult::Parent { child } => Ok(Forked::Parent(child)),
         nix::unistd::ForkResult::Child => Ok(Forked::Child),
@@ -55,18 +74,43 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Marks every descriptor above 2 to be closed at exec. `close_range` with this flag is Linux 5.11; before, one by one.
+/// Marks every descriptor above 2 to be closed at exec.
 pub fn close_on_exec_above_2() {
-    // SAFETY: close_range only changes descriptor flags here; the unused arguments are plain numbers.
-    let done = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    if done == 0 {
-        return;
+    // The flag is Linux 5.11.
+    if close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC).is_err() {
+        for fd in open_above_2() {
+            // SAFETY: F_SETFD changes a flag of a descriptor of this process; a number that is closed meanwhile is an error, ignored.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
     }
+}
+
+/// Closes every descriptor above 2 but these: in a copy of a process they are nobody's any more.
+pub fn close_all_but(keep: &[RawFd]) {
+    let mut keep: Vec<u32> = keep.iter().filter_map(|fd| u32::try_from(*fd).ok()).filter(|fd| *fd > 2).collect();
+    keep.sort_unstable();
+    let mut from = 3;
+    for fd in keep.iter().copied().chain([u32::MAX]) {
+        if fd > from && close_range(from, fd - 1, 0).is_err() {
+            for open in open_above_2().into_iter().filter(|open| !keep.contains(&(*open as u32))) {
+                // SAFETY: no object of this copy uses these descriptors any more: it goes on as init, with those that it keeps.
+                unsafe { libc::close(open) };
+            }
+            return;
+        }
+        from = fd.saturating_add(1);
+    }
+}
+
+/// close_range(2), Linux 5.9.
+fn close_range(first: u32, last: u32, flags: libc::c_uint) -> Result<(), Errno> {
+    // SAFETY: it takes plain numbers, and touches descriptors only; its two callers say why they may.
+    Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(drop)
+}
+
+fn open_above_2() -> Vec<RawFd> {
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    for fd in open.filter_map(|e| e.file_name().to_str()?.parse::<RawFd>().ok()).filter(|fd| *fd > 2) {
-        // SAFETY: F_SETFD changes a flag of a descriptor of this process; a number that is closed meanwhile is an error, ignored.
-        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
-    }
+    open.filter_map(|e| e.file_name().to_str()?.parse().ok()).filter(|fd| *fd > 2).collect()
 }
 
 /// Gives SIGPIPE its default back: Rust's start-up ignores it, and an ignored signal stays ignored over exec.

@@ -48,7 +48,8 @@ impl Launcher {
         terminal: Option<(u16, u16)>,
         out: &mut Outbox,
     ) -> Result<(Live, Vec<Heard>)> {
-        let mounts = mountinfo::read()?;
+        let now = (self.runs > 0).then(mountinfo::read).transpose()?;
+        let mounts = now.as_ref().unwrap_or(&plan.mounts);
         let mut group = match plan.hierarchy.controller {
             Controller::V1 => V1::create(&plan.hierarchy.root, &plan.parent, &self.owner, self.cpus, plan.limit)?,
         };
@@ -57,7 +58,7 @@ impl Launcher {
             setup: Setup {
                 namespaces: plan.namespaces,
                 hostname: plan.hostname.clone(),
-                mounts: MountPlan::new(&mounts, plan.namespaces.ipc),
+                mounts: MountPlan::new(mounts, plan.namespaces.ipc),
                 privileges: plan.privileges.clone(),
                 program: plan.program.clone(),
                 workdir: plan.workdir.0.clone(),

@@ -112,32 +112,18 @@ impl Supervisor {
         let (commands, inbox) = unbounded();
         let (to, news) = bounded(64);
         let in_flight = InFlight::default();
-        let (ready, started) = bounded(1);
-        let (wake, counter, fatal) = (waker.clone(), in_flight.clone(), to.clone());
+        let fatal = to.clone();
+        let outbox = Outbox::new(to, Instant::now(), in_flight.clone());
+        // The first sandbox is launched here, before there is a second thread.
+        let mut work = Loop::new(plan, service, waker.clone(), inbox, outbox, set)?;
         let work = move || {
-            let outbox = Outbox::new(to, Instant::now(), counter);
-            let run = move || match Loop::new(plan, service, wake, inbox, outbox, set) {
-                Ok(mut supervisor) => {
-                    let _ = ready.send(Ok(()));
-                    supervisor.run();
-                }
-                Err(e) => drop(ready.send(Err(e))),
-            };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(move || work.run())) {
                 let _ = fatal.send(News::Fatal(panic_text(&*panic)));
             }
         };
         let thread = std::thread::Builder::new().name("sandtop-kernel".into()).spawn(work);
         let thread = Some(thread.map_err(|e| Error::sys("start the supervisor thread", e))?);
-        let supervisor = Supervisor { commands, waker, news, in_flight, thread };
-        match started.recv() {
-            Ok(Ok(())) => Ok(supervisor),
-            Ok(Err(e)) => Err(e),
-            Err(_) => match supervisor.news.recv() {
-                Ok(News::Fatal(text)) => Err(internal_error(&text)),
-                _ => Err(internal_error("the supervisor did not start")),
-            },
-        }
+        Ok(Supervisor { commands, waker, news, in_flight, thread })
     }
 
     /// What it tells.

@@ -95,3 +95,10 @@ pub fn errno_text(errno: i32) -> String {
         None => text,
     }
 }
+
+/// Panics, in a debug build, where the environment asks for it by this place's name: the tests' way to see what a bug of ours would leave behind.
+pub fn panic_if_asked(place: &str) {
+    if cfg!(debug_assertions) && std::env::var("SANDTOP_PANIC").is_ok_and(|asked| asked == place) {
+        panic!("asked to panic in the {place}");
+    }
+}

@@ -95,7 +95,7 @@ impl Language {
                 (format!("usage met the limit of {limit}: the kernel reclaims what it can"), Weight::Warning)
             }
             What::OomKill { count, victim, limit } => (self.kill(*count, victim.as_ref(), *limit), Weight::Danger),
-            What::LimitMoved { from, to } => (format!("limit {from} {} {to}, by you", arrow(*from, *to)), Weight::Act),
+            What::LimitMoved { from, to } => (format!("limit {from} → {to}, by you"), Weight::Act),
             What::LimitNext { to } => (format!("limit {to} for the next run: r starts it"), Weight::Act),
             What::LimitBusy { target, usage, kept } => {
                 let cpus = run.map_or(1, |run| u64::from(run.started.cpus));
@@ -156,9 +156,10 @@ impl Language {
             return (String::new(), Weight::Plain);
         };
         let kills = run.oom_kills().unwrap_or(0);
+        let after = format!("after {}", duration(run.elapsed(run.at)));
         let how = match &ended.status {
-            Status::Exited(code) => format!("exited {code}"),
-            Status::Signalled(n) => format!("was ended by {}", signal_name(*n)),
+            Status::Exited(code) => format!("exited {code} {after}"),
+            Status::Signalled(n) => format!("was ended by {} {after}", signal_name(*n)),
             Status::FailedToStart(failure) => {
                 return (self.not_started(failure.step, &failure.what, failure.errno), Weight::Danger);
             }
@@ -166,29 +167,34 @@ impl Language {
                 return ("the sandbox was lost: its init was killed, and everything in it".into(), Weight::Danger);
             }
         };
-        let (text, weight) = match outcome {
-            Outcome::OomKilled => ("was killed: out of memory".to_string(), Weight::Danger),
-            Outcome::OomSurvived => {
+        let (mut text, weight) = match (outcome, ended.stopped) {
+            (Outcome::OomKilled, _) => (format!("was killed {after}: out of memory"), Weight::Danger),
+            (Outcome::OomSurvived, _) => {
                 let who = run.victims.last().map_or(String::new(), |(_, v)| format!(" ({})", v.name));
-                (
-                    format!("{how}; the OOM killer took {}{who}, the main process lived", processes(kills, "other ")),
-                    Weight::Danger,
-                )
+                let lost = format!("the OOM killer took {}{who}", processes(kills, "other "));
+                (format!("{how}: {lost}, the main process lived"), Weight::Danger)
             }
-            Outcome::TimedOut => (format!("{how}: its time was over"), Weight::Warning),
-            Outcome::StoppedByUser => match ended.stopped {
-                Some(Stopped::Signal(n)) => (format!("{how}: sandtop was sent {}", signal_name(n)), Weight::Act),
-                _ => (format!("{how}, by you"), Weight::Act),
-            },
-            _ if kills > 0 => (format!("{how}; {} before", count(kills, "OOM kill")), Weight::Danger),
-            Outcome::Signalled => (format!("{how}, not for lack of memory"), Weight::Warning),
+            (Outcome::TimedOut, _) => (format!("{how}: its time was over"), Weight::Warning),
+            (_, Some(Stopped::Signal(n))) => (format!("{how}: sandtop was sent {}", signal_name(n)), Weight::Act),
+            (_, Some(Stopped::User)) => (format!("{how}, by you"), Weight::Act),
+            (Outcome::Signalled, _) if kills > 0 => (
+                format!(
+                    "{how}, after {}",
+                    if kills == 1 {
+                        "an OOM kill of another process".into()
+                    } else {
+                        format!("{kills} OOM kills of others")
+                    }
+                ),
+                Weight::Danger,
+            ),
+            (Outcome::Signalled, _) => (format!("{how}, not for lack of memory"), Weight::Warning),
             _ => (how, Weight::Plain),
         };
-        let left = match ended.left_behind {
-            0 => String::new(),
-            n => format!("; {} left behind, killed", processes(u64::from(n), "")),
-        };
-        (format!("{text} after {}{left}", duration(run.elapsed(run.at))), weight)
+        if ended.left_behind > 0 {
+            text += &format!("; {} left behind, killed", processes(u64::from(ended.left_behind), ""));
+        }
+        (text, weight)
     }
 
     fn not_started(self, step: Step, what: &str, errno: i32) -> String {
@@ -231,14 +237,6 @@ pub enum Word {
     LimitHits,
     /// How many the OOM killer killed.
     OomKills,
-}
-
-fn arrow(from: Limit, to: Limit) -> &'static str {
-    match (from.bytes(), to.bytes()) {
-        (Some(a), Some(b)) if b < a => "▼",
-        (None, Some(_)) => "▼",
-        _ => "▲",
-    }
 }
 
 #[cfg(test)]

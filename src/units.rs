@@ -99,6 +99,11 @@ impl Limit {
     }
 }
 
+/// Whether a move from one limit to another is downwards.
+pub fn is_lower(from: Limit, to: Limit) -> bool {
+    to.bytes().is_some_and(|to| from.bytes().is_none_or(|from| to < from))
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

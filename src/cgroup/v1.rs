@@ -404,9 +404,13 @@ mod tests {
 
     #[test]
     fn every_error_names_its_file() {
-        for missing in
-            ["memory.usage_in_bytes", "memory.failcnt", "memory.stat", "leaf/memory.oom_control", "leaf/cgroup.procs"]
-        {
+        for missing in [
+            "memory.usage_in_bytes",
+            "memory.failcnt",
+            "leaf/memory.stat",
+            "leaf/memory.oom_control",
+            "leaf/cgroup.procs",
+        ] {
             let (root, dir) = fixture();
             std::fs::remove_file(dir.join(missing)).unwrap();
             let said = V1::open(root.path(), &dir, 2).err().map(|e| e.to_string()).unwrap_or_default();

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     event::{Ended, Event, LimitOutcome, MemoryStat, Note, Process, ProcessChanges, Sample, Stamped, Started, Victim},
-    units::Limit,
+    units::{Limit, is_lower},
 };
 use history::{History, Point};
 
@@ -79,8 +79,10 @@ pub struct Run {
 pub enum Mark {
     /// The OOM killer killed.
     Kill,
-    /// The limit was moved.
-    Limit,
+    /// The limit was moved down.
+    LimitDown,
+    /// The limit was moved up.
+    LimitUp,
 }
 
 /// A process, alive or dead.
@@ -276,10 +278,14 @@ impl Run {
         self.last.as_ref().map_or(0, |sample| sample.usage)
     }
 
+    /// Where the run's own time starts: when its main process was let go.
+    pub fn origin(&self) -> Duration {
+        self.running.map_or(self.at, |(at, ..)| at)
+    }
+
     /// How long the main process has run, or ran.
     pub fn elapsed(&self, now: Duration) -> Duration {
-        let from = self.running.map_or(self.at, |(at, ..)| at);
-        self.ended.as_ref().map_or(now, |(at, _)| *at).saturating_sub(from)
+        self.ended.as_ref().map_or(now, |(at, _)| *at).saturating_sub(self.origin())
     }
 
     fn apply(&mut self, at: Duration, event: &Event) -> Vec<What> {
@@ -338,7 +344,8 @@ impl Run {
         Some(match outcome {
             LimitOutcome::Applied { now } => {
                 let from = std::mem::replace(&mut self.limit, *now);
-                self.marks.push((at, Mark::Limit));
+                let mark = if is_lower(from, *now) { Mark::LimitDown } else { Mark::LimitUp };
+                self.marks.push((at, mark));
                 What::LimitMoved { from, to: *now }
             }
             LimitOutcome::Busy { usage, kept } => {
@@ -398,7 +405,11 @@ impl Run {
 
 impl Row {
     fn update(&mut self, at: Duration, usage: crate::event::ProcessUsage) {
+        let held = self.process.usage.rss;
         self.process.usage = usage;
+        if usage.rss == 0 {
+            self.process.usage.rss = held; // it is dying and has given its memory back: what it held is what counts
+        }
         let (since, before) = self.cpu_read;
         let elapsed = at.saturating_sub(since).as_millis() as u64;
         // CPU time moves in steps of a clock tick: over less than half a second it says nothing.

@@ -11,7 +11,7 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use super::{Token, Waker, outbox::Outbox, sampler::Sampler, terminal::Terminal, writer::Writer};
 use crate::{
     cgroup::{Cgroup, Detail},
-    error::Result,
+    error::{Result, panic_if_asked},
     event::{Ended, Event, Note, StartFailure, Status, Stopped, Victim},
     oom::{KernelLog, Said},
     procs::ProcessTable,
@@ -116,6 +116,7 @@ impl Live {
             self.sandbox.order(Order::Signal(nix::libc::SIGKILL));
         }
         if let Some(detail) = self.sampler.due(now) {
+            panic_if_asked("supervisor");
             self.sample(now, detail, out);
         }
     }

@@ -74,9 +74,6 @@ impl App {
         if self.alive {
             return None;
         }
-        if matches!(self.popup, Popup::ConfirmQuit | Popup::ConfirmRerun) {
-            self.popup = Popup::None; // there is nothing left to ask
-        }
         std::mem::take(&mut self.rerun_at_end).then_some(Effect::Command(Command::Rerun))
     }
 
@@ -115,6 +112,7 @@ impl App {
     fn confirm(&mut self, session: &Session) -> Vec<Effect> {
         match std::mem::take(&mut self.popup) {
             Popup::ConfirmQuit => vec![Effect::Quit],
+            Popup::ConfirmRerun if !session.is_alive() => vec![Effect::Command(Command::Rerun)],
             Popup::ConfirmRerun => {
                 self.rerun_at_end = true;
                 vec![Effect::Command(Command::Stop(nix::libc::SIGKILL))]

@@ -20,7 +20,7 @@ use crossterm::event::{Event as TerminalEvent, KeyEventKind};
 use ratatui::layout::Rect;
 
 use crate::{
-    error::{EXIT_FAILED, Error, Result},
+    error::{EXIT_FAILED, Error, Result, panic_if_asked},
     event::{Command, Event, Stamped},
     headless::hints_after,
     plan::Plan,
@@ -174,6 +174,9 @@ impl Ui {
     }
 
     fn take(&mut self, stamped: &Stamped) {
+        if matches!(stamped.event, Event::Sample(_)) {
+            panic_if_asked("screen");
+        }
         self.dirty |= self.is_news(stamped);
         if stamped.at > self.now() {
             (self.clock, self.offset) = (Instant::now(), stamped.at);

@@ -18,6 +18,10 @@ use crate::{
 /// Live, the picture shows at most the last minute.
 const WINDOW: Duration = Duration::from_secs(60);
 
+/// After this long, a limit that is more than so many times the peak leaves the picture.
+const SETTLED: Duration = Duration::from_secs(3);
+const FAR_ABOVE: u64 = 16;
+
 const LABELS: u16 = 8;
 
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
@@ -66,8 +70,9 @@ impl Scale {
         limit = view.session.next_limit.and_then(Limit::bytes).unwrap_or(0).max(limit);
         let rows = rows.max(1);
         let height = f64::from(rows) * 8.0;
-        // A limit far above all that is used would flatten the picture: it is then named, not drawn.
-        if limit > 0 && limit / 8 <= peak.max(limit / 20) {
+        // A limit far above all that is used would flatten the picture: once that is clear, it is named and not drawn.
+        let settled = view.session.run().is_some_and(|run| run.elapsed(view.now) > SETTLED);
+        if limit > 0 && (limit / FAR_ABOVE <= peak || !settled) {
             let line = f64::from(rows - rows.min(2)) * 8.0 + 4.0;
             return Scale { rows, top: limit as f64 * height / line, limit: Some(limit) };
         }
@@ -126,7 +131,7 @@ fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View)
     if area.width == 0 || area.height < 2 {
         return;
     }
-    let origin = run.running.map_or(run.at, |(at, ..)| at);
+    let origin = run.origin();
     let end = run.ended.as_ref().map_or(view.now, |(at, _)| *at).max(origin + Duration::from_millis(20));
     let from = if run.ended.is_none() { end.saturating_sub(WINDOW).max(origin) } else { origin };
     let rows = Rect { height: scale.rows.min(area.height - 1), ..area };
@@ -137,6 +142,13 @@ fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View)
         }
     }
     limit_line(buffer, rows, run, &columns, scale, view);
+    if let (None, Limit::Bytes(limit)) = (scale.limit, run.limit) {
+        let text = format!("limit {} is far above ↑ ", size(limit));
+        let width = text.chars().count() as u16;
+        if width < rows.width {
+            buffer.set_string(rows.right() - width, rows.y, text, view.theme.limit);
+        }
+    }
     let place = |at: Duration| {
         let share = at.saturating_sub(from).as_secs_f64() / (end - from).as_secs_f64();
         (at >= from && at <= end).then(|| area.x + ((share * f64::from(area.width)) as u16).min(area.width - 1))
@@ -150,7 +162,8 @@ fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View)
                 let y = rows.bottom() - 1 - (y as u16).min(scale.rows - 1);
                 buffer.set_string(x, (y + 1).min(rows.bottom() - 1), "✖", view.theme.danger);
             }
-            Mark::Limit => buffer.set_string(x, area.bottom() - 1, "▲", view.theme.act),
+            Mark::LimitDown => buffer.set_string(x, area.bottom() - 1, "▼", view.theme.act),
+            Mark::LimitUp => buffer.set_string(x, area.bottom() - 1, "▲", view.theme.act),
         }
     }
 }
@@ -174,8 +187,10 @@ fn column(buffer: &mut Buffer, rows: Rect, x: u16, point: &Point, scale: &Scale,
         };
         buffer.set_string(x, rows.bottom() - 1 - row as u16, symbol, style);
     }
-    let peak = scale.level(point.peak) / 8;
-    if peak > total.saturating_sub(1) / 8 && peak < u32::from(rows.height) {
+    // A peak that stands out of the stack; one in its own row is the next sample's usage, as a rule.
+    let level = scale.level(point.peak);
+    let peak = level / 8;
+    if level > total + 8 && peak > total.saturating_sub(1) / 8 && peak < u32::from(rows.height) {
         buffer.set_string(x, rows.bottom() - 1 - peak as u16, "•", theme.peak);
     }
 }

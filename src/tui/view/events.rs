@@ -6,8 +6,9 @@ use unicode_width::UnicodeWidthStr;
 use super::{View, put, rule, span};
 use crate::{
     sentences::{Weight, moment},
-    session::{Entry, What},
+    session::{Entry, Run, What},
     tui::app::Focus,
+    units::is_lower,
 };
 
 /// Draws the log.
@@ -35,7 +36,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
 
 /// The time within the entry's run.
 fn time(view: &View, entry: &Entry) -> String {
-    let start = view.session.runs.iter().find(|run| run.started.run == entry.run).map_or(entry.at, |run| run.at);
+    let start = view.session.runs.iter().find(|run| run.started.run == entry.run).map_or(entry.at, Run::origin);
     moment(entry.at.saturating_sub(start))
 }
 
@@ -44,6 +45,13 @@ fn sign(entry: &Entry, weight: Weight) -> &'static str {
         (What::OomKill { .. }, _) => "✖",
         (What::Started { .. }, _) => "▸",
         (What::Ended, _) => "■",
+        (What::LimitMoved { from, to }, _) => {
+            if is_lower(*from, *to) {
+                "▼"
+            } else {
+                "▲"
+            }
+        }
         (_, Weight::Act) => "▪",
         (_, Weight::Danger) => "!",
         (_, Weight::Warning) => "!",

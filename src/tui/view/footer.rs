@@ -13,10 +13,10 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         return put(frame, area, spans);
     }
     let held = view.session.run().is_some_and(|run| run.started.held && run.running.is_none() && run.ended.is_none());
-    let mut spans = vec![span(" - +", theme.key), span(" limit ", Style::new())];
+    let mut spans = vec![span(" - +", theme.key), span(" limit", Style::new())];
     for binding in BINDINGS.iter().filter(|b| !b.footer.is_empty()) {
         spans.push(span(format!("  {}", binding.keys), theme.key));
-        spans.push(span(format!(" {} ", binding.footer), Style::new()));
+        spans.push(span(format!(" {}", binding.footer), Style::new()));
     }
     if held {
         spans.insert(0, span(" start ", Style::new()));

@@ -1,9 +1,9 @@
 //! One line: what runs, how it is, how long, and where.
 
-use ratatui::{Frame, layout::Rect, text::Span};
+use ratatui::{Frame, layout::Rect, style::Style, text::Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, fit, put, span};
+use super::{View, fit, put, span, width};
 use crate::{
     event::Controller,
     sentences::duration,
@@ -17,40 +17,40 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         return put(frame, area, vec![span(" sandtop", theme.strong), span("  starting", theme.dim)]);
     };
     let (sign, state, style) = state(view, run);
-    let limit = view.words.limit(run.limit, run.started.limit_is_default);
-    let version = match run.started.controller {
-        Controller::V1 => "v1",
-    };
     let mut right: Vec<Span> = vec![span(format!("{sign} {state} {}", duration(run.elapsed(view.now))), style)];
     if run.started.run > 1 {
         right.push(span(format!("  run {}", run.started.run), theme.strong));
     }
     if run.started.widened {
-        right.push(span("  widened: the limit holds only against accidents", theme.warning));
+        right.push(span("  widened: holds only against accidents", theme.warning));
     }
-    right.push(span(format!("  limit {limit}"), theme.limit));
-    let place = format!("  {version} {} ", run.started.group);
-    let width = |spans: &[Span]| spans.iter().map(|s| s.content.width()).sum::<usize>();
+    let limit = view.words.limit(run.limit, run.started.limit_is_default);
+    right.push(span(format!("  limit {limit} "), theme.limit));
     let room = usize::from(area.width);
-    if width(&right) + place.width() + 30 < room {
+    let command = run.started.argv.join(" ");
+    // What gives way first: the group, then our own name, then the end of the command.
+    let version = match run.started.controller {
+        Controller::V1 => "v1",
+    };
+    let place = format!(" {version} {} ", run.started.group);
+    let brand = " sandtop ";
+    if width(&right) + brand.width() + command.width() + place.width() + 4 <= room {
         right.push(span(place, theme.dim));
-    } else if width(&right) + 24 > room {
-        right.pop(); // the default's explanation is in the log as well
-        right.push(span(format!("  limit {} ", run.limit), theme.limit));
-    } else {
-        right.push(span(" ", theme.dim));
     }
-    let left = room.saturating_sub(width(&right) + 12);
-    let command = fit(&run.started.argv.join(" "), left);
+    let mut spans = vec![span(" ", theme.dim)];
+    if width(&right) + brand.width() + command.width().min(24) + 3 <= room {
+        spans = vec![span(brand, theme.strong), span(" ", theme.dim)];
+    }
+    let left = room.saturating_sub(width(&right) + width(&spans) + 1);
+    let command = fit(&command, left);
     let gap = " ".repeat(left.saturating_sub(command.width()) + 1);
-    let mut spans =
-        vec![span(" sandtop  ", theme.strong), span(command, ratatui::style::Style::new()), span(gap, theme.dim)];
+    spans.extend([span(command, Style::new()), span(gap, theme.dim)]);
     spans.append(&mut right);
     put(frame, area, spans);
 }
 
 /// The state as a sign, a word and a style.
-fn state(view: &View, run: &Run) -> (&'static str, &'static str, ratatui::style::Style) {
+fn state(view: &View, run: &Run) -> (&'static str, &'static str, Style) {
     let theme = view.theme;
     match run.outcome() {
         None if run.running.is_none() && run.started.held => ("‖", "held", theme.warning),

@@ -166,6 +166,11 @@ fn fit(text: &str, width: usize) -> String {
     out
 }
 
+/// How many columns spans take.
+fn width(spans: &[Span]) -> usize {
+    spans.iter().map(|s| s.content.width()).sum()
+}
+
 /// A span with a style.
 fn span(text: impl Into<String>, style: Style) -> Span<'static> {
     Span::styled(text.into(), style)

@@ -1,9 +1,8 @@
 //! Two lines of numbers: how full, of what, and what has happened to it so far.
 
 use ratatui::{Frame, layout::Rect, style::Style, text::Span};
-use unicode_width::UnicodeWidthStr;
 
-use super::{View, put, span};
+use super::{View, put, span, width};
 use crate::{
     sentences::Word,
     session::Run,
@@ -15,10 +14,6 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let Some(run) = view.session.run() else { return };
     put(frame, area, usage(view, run, usize::from(area.width)));
     put(frame, Rect { y: area.y + 1, ..area }, counts(view, run, usize::from(area.width)));
-}
-
-fn width(spans: &[Span]) -> usize {
-    spans.iter().map(|s| s.content.width()).sum()
 }
 
 /// usage 79.9M of 80M ▕████▒▒  ▏ 99%   79.2M anon · 0.3M file · 0.4M kernel

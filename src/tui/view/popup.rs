@@ -21,12 +21,15 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         Popup::None => {}
         Popup::Help => help(frame, area, view),
         Popup::Limit(input) => limit(frame, area, view, input),
-        Popup::ConfirmQuit => {
-            question(frame, area, view, "The workload still runs.", "End it, and quit?");
+        // It may end while the question stands; the answer is still wanted.
+        Popup::ConfirmQuit if view.app.alive => {
+            question(frame, area, view, "The workload still runs.", "End it, and quit?")
         }
-        Popup::ConfirmRerun => {
+        Popup::ConfirmQuit => question(frame, area, view, "The workload has ended.", "Quit?"),
+        Popup::ConfirmRerun if view.app.alive => {
             question(frame, area, view, "The workload still runs.", "End it, and run it again?");
         }
+        Popup::ConfirmRerun => question(frame, area, view, "The workload has ended.", "Run it again?"),
     }
 }
 

@@ -1,12 +1,17 @@
 //! The processes as a tree: who holds how much. The killed stay, struck.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use ratatui::{
     Frame,
     layout::Rect,
     style::{Modifier, Style},
+    text::Span,
 };
+use unicode_width::UnicodeWidthStr;
 
 use super::{View, fit, put, rule, span};
 use crate::{
@@ -26,58 +31,74 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let alive = run.processes.values().filter(|row| row.died.is_none()).count();
     rule(frame, area, &format!("processes {alive}"), "", view.theme, focused);
     let line = |n: u16| Rect { y: area.y + 1 + n, height: 1, ..area };
-    put(frame, line(0), vec![span("   PID  CPU%     RSS  SHARE  COMMAND", view.theme.dim)]);
-    let rows = tree(run);
+    let wide = area.width >= WIDE;
+    let share = if wide { "  SHARE" } else { "" };
+    put(frame, line(0), vec![span(format!("   PID  CPU%     RSS{share}  COMMAND"), view.theme.dim)]);
+    let rows = tree(view, run);
     let room = usize::from(area.height.saturating_sub(2));
     let top = view.app.processes_top.min(rows.len().saturating_sub(room));
     for (n, (depth, row)) in rows.into_iter().skip(top).take(room).enumerate() {
-        let (text, style) = process(view, run, depth, row);
-        put(frame, line(n as u16 + 1), vec![span(fit(&text, usize::from(area.width)), style)]);
+        put(frame, line(n as u16 + 1), process(view, run, depth, row, usize::from(area.width)));
     }
 }
 
-fn process(view: &View, run: &Run, depth: usize, row: &Row) -> (String, Style) {
+/// With fewer columns than this the share gives way to the command.
+const WIDE: u16 = 46;
+
+/// A process that ended by itself is shown this long; a killed one stays.
+const FADE: Duration = Duration::from_secs(2);
+
+fn process(view: &View, run: &Run, depth: usize, row: &Row, width: usize) -> Vec<Span<'static>> {
     let process = &row.process;
     let pid = process.pid.map_or_else(|| format!("({})", process.host_pid), |pid| pid.to_string());
     let rss = size_column(process.usage.rss);
     let command = if process.command.is_empty() { &process.name } else { &process.command };
     let branch = if depth == 0 { String::new() } else { format!("{}└─ ", "  ".repeat((depth - 1).min(8))) };
-    if let Some(died) = row.died {
-        let at = moment(died.saturating_sub(run.at));
-        let (sign, how) = if row.oom_killed { ("✖", "OOM killed") } else { ("·", "ended") };
-        let text = format!("{pid:>6} {sign:>4} {rss:>8}         {branch}{command}  {how} {at}");
-        let style = if row.oom_killed { view.theme.danger } else { view.theme.dim };
-        return (text, style.add_modifier(Modifier::CROSSED_OUT));
-    }
-    let share = match run.usage() {
-        0 => String::new(),
-        usage => format!("{}%", (process.usage.rss * 100 / usage).min(999)),
+    let share = match (run.usage(), row.died) {
+        (1.., None) => format!("{}%", (process.usage.rss * 100 / run.usage()).min(999)),
+        _ => String::new(),
     };
-    (format!("{pid:>6} {:>5.1} {rss:>8} {share:>6}  {branch}{command}", row.cpu), Style::new())
+    let share = if width >= usize::from(WIDE) { format!(" {share:>6}") } else { String::new() };
+    let Some(died) = row.died else {
+        let text = format!("{pid:>6} {:>5.1} {rss:>8}{share}  {branch}{command}", row.cpu);
+        return vec![span(fit(&text, width), Style::new())];
+    };
+    let (sign, how, style) = match row.oom_killed {
+        true => ("✖", "OOM killed", view.theme.danger),
+        false => ("·", "ended", view.theme.dim),
+    };
+    let end = format!(" {how} {}", moment(died.saturating_sub(run.origin())));
+    let start = format!("{pid:>6} {sign:>5} {rss:>8}{share}  {branch}");
+    let room = width.saturating_sub(start.width() + end.width());
+    vec![span(start, style), span(fit(command, room), style.add_modifier(Modifier::CROSSED_OUT)), span(end, style)]
 }
 
 /// The rows in tree order, with their depth. One whose parent is not in the sandbox any more is a root.
-fn tree(run: &Run) -> Vec<(usize, &Row)> {
+fn tree<'a>(view: &View, run: &'a Run) -> Vec<(usize, &'a Row)> {
+    let faded = |at: Duration| run.ended.is_none() && view.now.saturating_sub(at) > FADE;
+    let shown = |row: &Row| row.oom_killed || !row.died.is_some_and(faded);
+    let rows: BTreeMap<i32, &Row> =
+        run.processes.iter().filter(|(_, row)| shown(row)).map(|(pid, row)| (*pid, row)).collect();
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     let mut roots = Vec::new();
-    for (pid, row) in &run.processes {
+    for (pid, row) in &rows {
         let parent = row.process.parent;
-        match run.processes.contains_key(&parent) && parent != *pid {
+        match rows.contains_key(&parent) && parent != *pid {
             true => children.entry(parent).or_default().push(*pid),
             false => roots.push(*pid),
         }
     }
-    let mut rows = Vec::new();
+    let mut ordered = Vec::new();
     let mut seen = HashSet::new();
     let mut stack: Vec<(usize, i32)> = roots.into_iter().rev().map(|pid| (0, pid)).collect();
     while let Some((depth, pid)) = stack.pop() {
         if seen.insert(pid)
-            && let Some(row) = run.processes.get(&pid)
+            && let Some(row) = rows.get(&pid)
         {
-            rows.push((depth, row));
+            ordered.push((depth, *row));
             let below = children.get(&pid).into_iter().flatten().rev();
             stack.extend(below.map(|child| (depth + 1, *child)));
         }
     }
-    rows
+    ordered
 }

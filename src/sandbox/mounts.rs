@@ -12,6 +12,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::spec::Namespaces;
 use crate::mountinfo::Mount;
 
 /// Host-wide switches in /proc: made read-only. `sys` holds `core_pattern`, `modprobe`, `poweroff_cmd` and the rest.
@@ -35,14 +36,16 @@ pub struct MountPlan {
     pub view: Vec<(String, String)>,
     /// Names below /sys/fs/cgroup that are links to those (`cpu` for `cpu,cpuacct`).
     pub links: Vec<(String, String)>,
+    /// Whether /sys is mounted anew: it shows the devices of the network namespace that mounts it.
+    pub fresh_sys: bool,
     /// Whether /dev/shm and /dev/mqueue are the sandbox's own: they belong to the ipc namespace.
     pub private_ipc: bool,
 }
 
 impl MountPlan {
     /// Plans from the host's mount table.
-    pub fn new(mounts: &[Mount], private_ipc: bool) -> MountPlan {
-        let mut plan = MountPlan { private_ipc, ..MountPlan::default() };
+    pub fn new(mounts: &[Mount], namespaces: Namespaces) -> MountPlan {
+        let mut plan = MountPlan { private_ipc: namespaces.ipc, fresh_sys: namespaces.net, ..MountPlan::default() };
         let at_convention = mounts.iter().any(|m| m.point == Path::new(CGROUP_DIR));
         for mount in mounts {
             let below_convention = at_convention && mount.point.starts_with(CGROUP_DIR);
@@ -126,7 +129,11 @@ pub fn set_up(plan: &MountPlan) -> Result<(), MountError> {
             other => other.map_err(at(point))?,
         }
     }
-    for (point, flags) in &plan.read_only {
+    if plan.fresh_sys {
+        mount(Some("sysfs"), "/sys", Some("sysfs"), safe | MsFlags::MS_RDONLY, NONE).map_err(at("/sys"))?;
+    }
+    let covered = |point: &Path| plan.fresh_sys && point.starts_with("/sys");
+    for (point, flags) in plan.read_only.iter().filter(|(point, _)| !covered(point)) {
         match remount_read_only(point, MsFlags::from_bits_retain(*flags)) {
             Err(Errno::EINVAL | Errno::ENOENT) => {} // covered by another mount: out of reach
             other => other.map_err(at(point))?,
@@ -210,13 +217,13 @@ mod tests {
 
     #[test]
     fn every_cgroup_mount_goes_the_odd_one_too_and_the_last_mounted_first() {
-        let plan = MountPlan::new(&systemd_hybrid(), true);
+        let plan = MountPlan::new(&systemd_hybrid(), Namespaces { uts: true, ipc: true, net: false });
         assert_eq!(plan.detach, [PathBuf::from("/srv/odd"), PathBuf::from(CGROUP_DIR)]);
     }
 
     #[test]
     fn what_configures_the_kernel_becomes_read_only_and_keeps_its_flags() {
-        let plan = MountPlan::new(&systemd_hybrid(), true);
+        let plan = MountPlan::new(&systemd_hybrid(), Namespaces { uts: true, ipc: true, net: false });
         let points: Vec<&str> = plan.read_only.iter().filter_map(|(p, _)| p.to_str()).collect();
         assert_eq!(points, ["/sys", "/sys/kernel/debug", "/srv/jail/proc"]);
         assert_eq!(plan.read_only[0].1, (MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC).bits());
@@ -224,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_view_has_each_controller_once_under_the_names_that_programs_look_for() {
-        let plan = MountPlan::new(&systemd_hybrid(), true);
+        let plan = MountPlan::new(&systemd_hybrid(), Namespaces { uts: true, ipc: true, net: false });
         let text = |(a, b): &(String, String)| format!("{a}<{b}");
         assert_eq!(plan.view.iter().map(text).collect::<Vec<_>>(), ["cpu,cpuacct<cpu,cpuacct", "memory<memory"]);
         assert_eq!(plan.links.iter().map(text).collect::<Vec<_>>(), ["cpu<cpu,cpuacct", "cpuacct<cpu,cpuacct"]);

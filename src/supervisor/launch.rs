@@ -58,7 +58,7 @@ impl Launcher {
             setup: Setup {
                 namespaces: plan.namespaces,
                 hostname: plan.hostname.clone(),
-                mounts: MountPlan::new(mounts, plan.namespaces.ipc),
+                mounts: MountPlan::new(mounts, plan.namespaces),
                 privileges: plan.privileges.clone(),
                 program: plan.program.clone(),
                 workdir: plan.workdir.0.clone(),

@@ -4,6 +4,8 @@
 //! thinned out and the loss is told, and workload output is not even read.
 
 use std::{
+    fs::File,
+    io::Write,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -36,12 +38,16 @@ pub struct Outbox {
     last_flush: Instant,
     in_flight: InFlight,
     dropped: u64,
+    /// In a debug build, a file that the tests read the very events from.
+    trace: Option<File>,
 }
 
 impl Outbox {
     /// A way out to this channel; times are stamped from `origin`.
     pub fn new(to: Sender<News>, origin: Instant, in_flight: InFlight) -> Outbox {
-        Outbox { to, waiting: Vec::new(), origin, last_flush: origin, in_flight, dropped: 0 }
+        let trace = std::env::var_os("SANDTOP_TRACE").filter(|_| cfg!(debug_assertions));
+        let trace = trace.and_then(|path| File::create(path).ok());
+        Outbox { to, waiting: Vec::new(), origin, last_flush: origin, in_flight, dropped: 0, trace }
     }
 
     /// Stamps an event and sends it with the next batch.
@@ -49,7 +55,11 @@ impl Outbox {
         if let Event::Output(bytes) = &event {
             self.in_flight.fetch_add(bytes.len(), Ordering::Relaxed);
         }
-        self.waiting.push(Stamped { at: self.origin.elapsed(), event });
+        let stamped = Stamped { at: self.origin.elapsed(), event };
+        if let Some(trace) = &mut self.trace {
+            let _ = serde_json::to_writer(&mut *trace, &stamped).map(|()| trace.write_all(b"\n"));
+        }
+        self.waiting.push(stamped);
         if self.waiting.len() > WAITING {
             self.thin();
         }

@@ -1,0 +1,157 @@
+//! A real terminal for the tests: a pty, the program as the leader of a session on it, and what its screen looks like.
+//! Asserts are on the screen, never on the byte stream; waits are for text, never for time.
+
+use std::{
+    num::NonZeroU16,
+    os::fd::{AsFd, OwnedFd},
+    process::{Child, Command, ExitStatus},
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+
+/// A program on a terminal.
+pub struct Terminal {
+    master: OwnedFd,
+    slave: OwnedFd,
+    child: Child,
+    parser: vt100::Parser,
+    /// Everything that was written to the terminal.
+    pub raw: Vec<u8>,
+}
+
+impl Terminal {
+    /// Starts a program on a terminal of this size.
+    pub fn start(command: Command, cols: u16, rows: u16) -> Terminal {
+        let flags =
+            rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY | rustix::pty::OpenptFlags::CLOEXEC;
+        let master = rustix::pty::openpt(flags).expect("a pty");
+        rustix::pty::unlockpt(&master).expect("a pty");
+        let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).expect("a pty");
+        let size = Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&master, size).expect("a size");
+        let slave_for = || std::process::Stdio::from(slave.try_clone().expect("a descriptor"));
+        // setsid --ctty: crossterm asks /dev/tty for the size, and job control needs a session.
+        let mut inner = Command::new("setsid");
+        inner.arg("--ctty").arg("--wait").arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => inner.env(name, value),
+                None => inner.env_remove(name),
+            };
+        }
+        inner.env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        let child =
+            inner.stdin(slave_for()).stdout(slave_for()).stderr(slave_for()).spawn().expect("setsid, of util-linux");
+        let nonzero = |n| NonZeroU16::new(n).expect("a size");
+        let parser = vt100::Parser::new(nonzero(rows), nonzero(cols), 0);
+        Terminal { master, slave, child, parser, raw: Vec::new() }
+    }
+
+    /// Takes what the program writes within `ms` milliseconds, or less if nothing more comes.
+    pub fn pump(&mut self, ms: u16) -> bool {
+        let mut fds = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut fds, PollTimeout::from(ms)).unwrap_or(0) == 0 {
+            return false;
+        }
+        let mut buffer = [0; 65536];
+        match rustix::io::read(&self.master, &mut buffer[..]) {
+            Ok(n) if n > 0 => {
+                self.raw.extend_from_slice(&buffer[..n]);
+                self.parser.process(&buffer[..n]);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The screen as text.
+    pub fn text(&self) -> String {
+        self.parser.screen().contents()
+    }
+
+    /// Whether the program is on the alternate screen.
+    pub fn is_full_screen(&self) -> bool {
+        self.parser.screen().alternate_screen()
+    }
+
+    /// Waits until the screen fulfils a condition.
+    pub fn wait(&mut self, what: &str, mut condition: impl FnMut(&str) -> bool) {
+        for _ in 0..3000 {
+            if condition(&self.text()) {
+                return;
+            }
+            self.pump(10);
+        }
+        panic!("waited in vain for {what}; the screen:\n{}", self.text());
+    }
+
+    /// Waits until the screen shows a text.
+    pub fn wait_text(&mut self, text: &str) {
+        self.wait(&format!("the text {text:?}"), |screen| screen.contains(text));
+    }
+
+    /// Types.
+    pub fn keys(&mut self, keys: &str) {
+        rustix::io::write(&self.master, keys.as_bytes()).expect("typing");
+    }
+
+    /// Changes the size, as a window would.
+    pub fn resize(&mut self, cols: u16, rows: u16) {
+        let size = Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.master, size).expect("a size");
+        let nonzero = |n| NonZeroU16::new(n).expect("a size");
+        self.parser.set_size(nonzero(rows), nonzero(cols));
+    }
+
+    /// Whether the terminal is in the mode that a shell leaves it in: lines, echo, signals.
+    pub fn is_cooked(&self) -> bool {
+        use rustix::termios::LocalModes;
+        tcgetattr(&self.slave)
+            .is_ok_and(|t| t.local_modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG))
+    }
+
+    /// The pid of sandtop: the child of setsid, or setsid itself where it did not need to fork.
+    pub fn sandtop(&self) -> i32 {
+        let pid = self.child.id() as i32;
+        super::wait_for("sandtop on the terminal", || {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            let all = children.split_whitespace().filter_map(|c| c.parse().ok()).chain([pid]);
+            all.into_iter().find(|pid| name_of(*pid).starts_with("sandtop"))
+        })
+    }
+
+    /// Waits for the end; the exit code.
+    pub fn end(&mut self) -> i32 {
+        for _ in 0..3000 {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                while self.pump(0) {}
+                return code(status);
+            }
+            self.pump(10);
+        }
+        panic!("it does not end; the screen:\n{}", self.text());
+    }
+
+    /// What the program wrote since its screen was left, or all of it.
+    pub fn after_screen(&self) -> String {
+        let text = String::from_utf8_lossy(&self.raw).into_owned();
+        text.rsplit("\x1b[?1049l").next().unwrap_or_default().to_string()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn name_of(pid: i32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default()
+}
+
+fn code(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}

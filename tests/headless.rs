@@ -1,0 +1,424 @@
+//! `sandtop run` on the real kernel: outcomes, exit codes, what is counted, what is refused.
+
+mod common;
+
+use std::{fs, os::unix::fs::MetadataExt};
+
+use common::*;
+use nix::sys::signal::Signal;
+
+const M: u64 = 1 << 20;
+
+#[test]
+fn the_signature_line_is_killed_and_lives_to_say_so() {
+    let test = "the_signature_line_is_killed_and_lives_to_say_so";
+    if !kernel_tier(test) || !has(test, "stress") {
+        return;
+    }
+    for _ in 0..times(50) {
+        let ended = Sandtop::run("-m 100M").cmd(["stress", "--vm-bytes", "200m", "--vm-keep", "-m", "1"]).go();
+        assert_eq!((ended.code, ended.outcome()), (1, "oom_survived"), "{}", ended.err);
+        assert_eq!(ended.number("exit_code"), 1);
+        assert!(ended.number("oom_kills") >= 1 && ended.number("limit_hits") > 0, "{:?}", ended.json);
+        assert!(ended.number("peak_bytes").abs_diff(100 * M) <= M, "{:?}", ended.json);
+        assert_eq!(ended.number("limit_bytes"), 100 * M);
+        assert!(ended.field("signal").is_null() && ended.field("wall_seconds").is_f64());
+        assert_eq!(ended.field("limit_is_default"), false);
+        let last = ended.err.lines().rfind(|line| line.starts_with("sandtop: "));
+        assert!(last.is_some_and(|line| line.contains("OOM killer took 1 other process (stress)")), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_main_process_that_is_the_victim_ends_137_and_oom_killed() {
+    if !kernel_tier("a_main_process_that_is_the_victim_ends_137_and_oom_killed") {
+        return;
+    }
+    for _ in 0..times(20) {
+        let ended = Sandtop::run("-m 40M").worker("fill 200M").go();
+        assert_eq!((ended.code, ended.outcome(), ended.number("signal")), (137, "oom_killed", 9), "{}", ended.err);
+        assert!(ended.field("exit_code").is_null());
+    }
+}
+
+#[test]
+fn a_kill_from_outside_ends_137_and_is_no_oom_kill() {
+    if !kernel_tier("a_kill_from_outside_ends_137_and_is_no_oom_kill") {
+        return;
+    }
+    for _ in 0..times(20) {
+        let child = Sandtop::run("").cmd(["sleep", "1000"]).start();
+        let pid = pids_in(&child.group())[0];
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        let ended = child.wait();
+        assert_eq!((ended.code, ended.outcome()), (137, "signalled"), "{}", ended.err);
+        assert_eq!(ended.number("oom_kills"), 0);
+    }
+}
+
+#[test]
+fn a_kill_from_outside_after_an_oom_kill_of_a_child_is_no_oom_kill_either() {
+    if !kernel_tier("a_kill_from_outside_after_an_oom_kill_of_a_child_is_no_oom_kill_either") {
+        return;
+    }
+    let script = format!("{SANDTOP} worker fill 200M; kill -KILL $$");
+    let ended = Sandtop::run("-m 40M").sh(&script).go();
+    assert_eq!((ended.code, ended.outcome(), ended.number("oom_kills")), (137, "signalled", 1), "{}", ended.err);
+}
+
+#[test]
+fn no_page_is_uncounted() {
+    if !kernel_tier("no_page_is_uncounted") {
+        return;
+    }
+    let mut peaks = Vec::new();
+    for _ in 0..times(100) {
+        let ended = Sandtop::run("-m 100M").worker("fill 64M").go();
+        assert_eq!(ended.outcome(), "exited", "{}", ended.err);
+        peaks.push(ended.number("peak_bytes"));
+    }
+    println!("peaks of a 64 MiB fill: {} to {} bytes", peaks.iter().min().unwrap(), peaks.iter().max().unwrap());
+    assert!(peaks.iter().all(|peak| (64 * M..=67 * M).contains(peak)), "{peaks:?}");
+}
+
+#[test]
+fn exit_codes_are_those_that_shells_know() {
+    if !kernel_tier("exit_codes_are_those_that_shells_know") {
+        return;
+    }
+    for (options, script, code, outcome) in [
+        ("", "exit 0", 0, "exited"),
+        ("", "exit 3", 3, "exited"),
+        ("", "kill -KILL $$", 137, "signalled"),
+        ("", "kill -TERM $$", 143, "signalled"),
+        ("--timeout 0.2", "sleep 1000", 124, "timed_out"),
+        ("--timeout 0.2", "trap '' TERM; while :; do sleep 0.1; done", 124, "timed_out"),
+    ] {
+        let ended = Sandtop::run(options).sh(script).go();
+        assert_eq!((ended.code, ended.outcome()), (code, outcome), "{script}: {}", ended.err);
+    }
+    for (command, code, word) in [
+        ("/etc/passwd", 126, "Permission denied"),
+        ("no-such-program", 127, "not found"),
+        ("/no/such", 127, "not found"),
+    ] {
+        let ended = Sandtop::run("").cmd([command]).go();
+        assert_eq!((ended.code, ended.outcome()), (code, "failed_to_start"), "{}", ended.err);
+        assert!(ended.err.contains(word) && ended.err.contains(command), "{}", ended.err);
+        assert!(ended.field("exit_code").is_null() && ended.field("wall_seconds").is_null());
+    }
+}
+
+#[test]
+fn a_script_without_a_first_line_runs_as_shells_run_it() {
+    if !kernel_tier("a_script_without_a_first_line_runs_as_shells_run_it") {
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("script");
+    fs::write(&script, "echo \"$1\"; exit 5\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let ended = Sandtop::run("").cmd([script.as_os_str(), "hello".as_ref()]).go();
+    assert_eq!((ended.code, ended.out.as_str()), (5, "hello\n"), "{}", ended.err);
+}
+
+#[test]
+fn what_sandtop_cannot_do_is_125_and_one_line() {
+    if !kernel_tier("what_sandtop_cannot_do_is_125_and_one_line") {
+        return;
+    }
+    for (args, word) in [
+        ("run --no-such-option true", "--no-such-option"),
+        ("run -m 0 true", "1.5G"),
+        ("run -m -5 true", "1.5G"),
+        ("run -m 12zz true", "1.5G"),
+        ("run -m 18446744073709551616 true", "1.5G"),
+        ("run --cgroup-parent /no/such true", "/no/such"),
+        ("run -u no-such-user true", "no-such-user"),
+        ("run -w /no/such true", "/no/such"),
+        ("run --json /no/such/file true", "/no/such/file"),
+        ("run", "no command"),
+        ("", "sandtop demo"),
+    ] {
+        let ended = Sandtop::with(args).go();
+        assert_eq!(ended.code, 125, "{args}: {}", ended.err);
+        assert!(ended.err.starts_with("sandtop: ") && ended.err.contains(word), "{args}: {}", ended.err);
+        assert!(ended.err.lines().count() <= 2, "{args}: {}", ended.err);
+    }
+    let empty = Sandtop::with("run").raw().args(["-m", "", "true"]).output().unwrap();
+    assert_eq!(empty.status.code(), Some(125));
+    assert!(String::from_utf8_lossy(&empty.stderr).contains("1.5G"));
+}
+
+#[test]
+fn sizes_are_taken_as_docker_takes_them() {
+    if !kernel_tier("sizes_are_taken_as_docker_takes_them") {
+        return;
+    }
+    for size in ["64m", "64M", "64MiB"] {
+        assert_eq!(Sandtop::run(&format!("-m {size}")).cmd(["true"]).go().number("limit_bytes"), 64 * M, "{size}");
+    }
+    assert_eq!(Sandtop::run("-m 1.5G").cmd(["true"]).go().number("limit_bytes"), 1536 * M);
+    assert_eq!(Sandtop::run("-m 0.5g").cmd(["true"]).go().number("limit_bytes"), 512 * M);
+    assert!(Sandtop::run("-m max").cmd(["true"]).go().field("limit_bytes").is_null());
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
+    let total: u64 = meminfo.lines().next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+    let half = Sandtop::run("-m 50%").cmd(["true"]).go().number("limit_bytes");
+    assert!(half.abs_diff(total * 1024 / 2) <= M, "{half} of {total} kB");
+}
+
+#[test]
+fn without_root_the_remedy_is_named_with_the_full_path() {
+    if !kernel_tier("without_root_the_remedy_is_named_with_the_full_path") {
+        return;
+    }
+    // A copy that nobody may run: the build folder need not be open to all.
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("sandtop");
+    fs::copy(SANDTOP, &copy).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(dir.path(), open).unwrap();
+    let output = std::process::Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&copy)
+        .args(["run", "true"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert!(said.contains(&format!("sudo {}", copy.display())), "{said}");
+}
+
+#[test]
+fn without_a_memory_controller_nothing_pretends() {
+    if !kernel_tier("without_a_memory_controller_nothing_pretends") {
+        return;
+    }
+    let script = format!("umount -l /sys/fs/cgroup; exec {SANDTOP} run true");
+    let output = std::process::Command::new("unshare").args(["-m", "sh", "-c", &script]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert!(said.contains("no memory controller") && said.contains("mount -t cgroup"), "{said}");
+}
+
+#[test]
+fn under_sudo_the_workload_is_the_caller_and_files_are_the_callers() {
+    if !kernel_tier("under_sudo_the_workload_is_the_caller_and_files_are_the_callers") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    nix::unistd::chown(home.path(), Some(65534.into()), Some(65534.into())).unwrap();
+    let json = home.path().join("result.json");
+    let as_caller = |command: &[&str]| {
+        let mut raw = Sandtop::with("run -q --json").raw();
+        raw.arg(&json)
+            .arg("--")
+            .args(command)
+            .env("SUDO_UID", "65534")
+            .env("SUDO_GID", "65534")
+            .env("SUDO_USER", "nobody");
+        raw.current_dir(home.path()).output().unwrap()
+    };
+    let output = as_caller(&["id", "-u"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "65534\n");
+    let output = as_caller(&[
+        "sh",
+        "-c",
+        "echo $USER; touch made-inside; grep -c '^Cap\\(Prm\\|Eff\\|Inh\\|Amb\\):.0*$' /proc/self/status",
+    ]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "nobody\n4\n");
+    let roots: Vec<_> =
+        fs::read_dir(home.path()).unwrap().flatten().filter(|e| e.metadata().unwrap().uid() == 0).collect();
+    assert!(roots.is_empty(), "root's: {roots:?}");
+    // -u root is said aloud, and is root.
+    let mut raw = Sandtop::with("run -q -u root -- id -u").raw();
+    let output = raw.env("SUDO_UID", "65534").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n");
+}
+
+#[test]
+fn the_default_limit_says_whose_it_is() {
+    if !kernel_tier("the_default_limit_says_whose_it_is") {
+        return;
+    }
+    let ended = Sandtop::run("").cmd(["true"]).go();
+    assert!(ended.err.contains("100M (sandtop's default; -m max for none)"), "{}", ended.err);
+    assert_eq!(ended.field("limit_is_default"), true);
+    let ended = Sandtop::run("-m 100M").cmd(["true"]).go();
+    assert!(!ended.err.contains("default"), "{}", ended.err);
+    assert_eq!(Sandtop::run("-q").cmd(["true"]).go().err, "");
+}
+
+#[test]
+fn streams_are_untouched_and_json_can_go_to_stdout() {
+    if !kernel_tier("streams_are_untouched_and_json_can_go_to_stdout") {
+        return;
+    }
+    let output = Sandtop::with("run -q --json - -- sh -c").raw().arg("printf out; printf err >&2").output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(out.starts_with("out{\"outcome\":\"exited\""), "{out}");
+    assert_eq!(output.stderr, b"err");
+    // A file that is open at 5 and a variable: the one is not inherited, the other is.
+    let ended = Sandtop::run("-e WORD=said").sh("ls /proc/self/fd | tr '\\n' ' '; echo $WORD").env("OTHER", "x").go();
+    assert_eq!(ended.out, "0 1 2 3 said\n"); // 3 is ls's own, for the directory
+    // stdin is passed on.
+    let mut command = Sandtop::with("run -q -- cat").raw();
+    let mut child = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"through").unwrap();
+    assert_eq!(child.wait_with_output().unwrap().stdout, b"through");
+}
+
+#[test]
+fn a_closed_pipe_is_a_quiet_end() {
+    if !kernel_tier("a_closed_pipe_is_a_quiet_end") {
+        return;
+    }
+    let script =
+        format!("{SANDTOP} run --json - -- true | true; {SANDTOP} --help | true; {SANDTOP} run -- yes | head -n 1");
+    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.stdout, b"y\n");
+    assert!(!said.contains("panicked") && !said.contains("internal"), "{said}");
+}
+
+#[test]
+fn commands_that_cannot_work_here_are_told_so_in_one_line() {
+    if !kernel_tier("commands_that_cannot_work_here_are_told_so_in_one_line") {
+        return;
+    }
+    let told = |ended: &Ended, word: &str| ended.err.lines().filter(|line| line.contains(word)).count();
+    // The programs need not be there: their names say enough.
+    for (command, word) in [
+        ("docker", "docker run -m"),
+        ("kubectl", "resources.limits"),
+        ("systemctl", "set-property"),
+        ("systemd-run", "MemoryMax"),
+        ("sudo", "sandtop -u USER"),
+        ("su", "sandtop -u USER"),
+        ("pkexec", "--allow-new-privs"),
+    ] {
+        let ended = Sandtop::run("").cmd([command, "--version"]).go();
+        assert_eq!(told(&ended, word), 1, "{command}: {}", ended.err);
+    }
+    let ended = Sandtop::run("").cmd(["podman", "--remote", "ps"]).go();
+    assert_eq!(told(&ended, "podman run -m"), 1, "{}", ended.err);
+}
+
+#[test]
+fn stress_without_workers_is_told_what_is_missing_and_a_missing_stress_where_to_get_it() {
+    let test = "stress_without_workers_is_told_what_is_missing_and_a_missing_stress_where_to_get_it";
+    if !kernel_tier(test) || !has(test, "stress") {
+        return;
+    }
+    let ended = Sandtop::run("").cmd(["stress", "--vm-bytes", "200m"]).go();
+    assert_eq!(ended.code, 0);
+    assert!(ended.out.contains("Usage: stress"), "{}", ended.out);
+    assert!(ended.err.contains("add -m 1"), "{}", ended.err);
+    let ended = Sandtop::run("-e PATH=/nowhere").cmd(["stress", "-m", "1"]).go();
+    assert_eq!(ended.code, 127);
+    assert!(ended.err.contains("apt install stress") && ended.err.contains("sandtop demo"), "{}", ended.err);
+}
+
+#[test]
+fn the_demo_tells_the_story_of_stress() {
+    if !kernel_tier("the_demo_tells_the_story_of_stress") {
+        return;
+    }
+    let ended = Sandtop::with("demo").go();
+    assert_eq!(ended.code, 1, "{}", ended.err);
+    assert!(ended.out.contains("was killed by signal 9"), "{}", ended.out);
+    assert!(ended.err.contains("OOM killer took 1 other process (worker)"), "{}", ended.err);
+    let ended = Sandtop::with("demo -m 300M").go();
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(ended.out.contains("has filled 200M"), "{}", ended.out);
+}
+
+#[test]
+fn options_of_launch_do_what_they_say() {
+    if !kernel_tier("options_of_launch_do_what_they_say") {
+        return;
+    }
+    let said = |options: &str, script: &str| Sandtop::run(options).sh(script).go().out;
+    let namespace = |name: &str| fs::read_link(format!("/proc/self/ns/{name}")).unwrap().display().to_string() + "\n";
+    assert_eq!(said("--hostname box", "hostname"), "box\n");
+    assert_eq!(said("-w /usr", "pwd"), "/usr\n");
+    assert_eq!(said("-e A=b -e C=", "echo $A-${C-unset}-"), "b--\n");
+    assert_eq!(said("-u 65534:7", "id -u; id -g"), "65534\n7\n");
+    assert_eq!(said("-u nobody", "id -un; echo $USER"), "nobody\nnobody\n");
+    assert_eq!(said("--network none", "ls /sys/class/net; cat /sys/class/net/lo/operstate").lines().next(), Some("lo"));
+    assert_eq!(said("--network none", "grep -c . /proc/net/dev"), "3\n");
+    for name in ["pid", "mnt", "cgroup", "uts", "ipc"] {
+        assert_ne!(said("", &format!("readlink /proc/self/ns/{name}")), namespace(name), "{name}");
+    }
+    for name in ["uts", "ipc", "net"] {
+        assert_eq!(said("--unshare none", &format!("readlink /proc/self/ns/{name}")), namespace(name), "{name}");
+    }
+    assert_ne!(said("--unshare net", "readlink /proc/self/ns/net"), namespace("net"));
+    assert_eq!(said("", "echo $$; cat /proc/1/comm"), "2\nsandtop-init\n");
+    // A private /dev/shm with the ipc namespace.
+    assert_eq!(said("", "touch /dev/shm/sandtop-test; ls /dev/shm"), "sandtop-test\n");
+    assert!(!std::path::Path::new("/dev/shm/sandtop-test").exists());
+}
+
+#[test]
+fn a_held_command_starts_when_told() {
+    if !kernel_tier("a_held_command_starts_when_told") {
+        return;
+    }
+    let child = Sandtop::run("--hold").cmd(["echo", "now"]).start();
+    wait_for("init, holding", || {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.pid())).ok()?;
+        let comm = fs::read_to_string(format!("/proc/{}/comm", children.split_whitespace().next()?)).ok()?;
+        comm.starts_with("sandtop-init").then_some(())
+    });
+    assert!(pids_in(&group_of(child.pid()).unwrap()).is_empty());
+    child.signal(Signal::SIGUSR1);
+    let ended = child.wait();
+    assert_eq!((ended.code, ended.out.as_str()), (0, "now\n"), "{}", ended.err);
+}
+
+#[test]
+fn what_is_left_behind_is_killed_and_counted() {
+    if !kernel_tier("what_is_left_behind_is_killed_and_counted") {
+        return;
+    }
+    let ended = Sandtop::run("").sh("setsid sleep 1000 & (sleep 1001 & sleep 1002 &) ; exit 4").go();
+    assert_eq!(ended.code, 4);
+    assert!(ended.err.contains("3 processes left behind, killed"), "{}", ended.err);
+}
+
+#[test]
+fn a_group_can_be_made_below_another() {
+    if !kernel_tier("a_group_can_be_made_below_another") {
+        return;
+    }
+    let parent = format!("{MEMORY}/sandtop-test-parent-{}", std::process::id());
+    fs::create_dir(&parent).unwrap();
+    let name = parent.rsplit('/').next().unwrap().to_string();
+    // Seen from outside while it runs, gone after.
+    let child = Sandtop::run(&format!("--cgroup-parent /{name}")).cmd(["sleep", "1000"]).start();
+    let prefix = format!("{}-", child.pid());
+    let inside = wait_for("a group below the parent", || {
+        let entries = fs::read_dir(format!("{parent}/sandtop")).ok()?;
+        let group = entries.flatten().find(|e| e.file_name().to_string_lossy().starts_with(&prefix))?.path();
+        (!pids_in(&group).is_empty()).then_some(group)
+    });
+    assert_eq!(number(&inside, "memory.limit_in_bytes"), 100 * M);
+    child.signal(Signal::SIGTERM);
+    assert_eq!(child.wait().code, 143);
+    assert!(!std::path::Path::new(&parent).join("sandtop").exists());
+    fs::remove_dir(&parent).unwrap();
+}
+
+#[test]
+fn a_limit_below_what_a_process_needs_at_all_is_a_story_and_not_a_crash() {
+    if !kernel_tier("a_limit_below_what_a_process_needs_at_all_is_a_story_and_not_a_crash") {
+        return;
+    }
+    for size in ["4K", "64K", "300K"] {
+        let ended = Sandtop::run(&format!("-m {size}")).cmd(["true"]).go();
+        assert!([0, 125, 126, 137].contains(&ended.code), "{size}: {} {}", ended.code, ended.err);
+    }
+    assert!(!std::path::Path::new(MEMORY).join("sandtop").exists() || group_of(std::process::id() as i32).is_none());
+}

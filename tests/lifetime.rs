@@ -1,0 +1,211 @@
+//! Nothing outlives sandtop: kills at random moments, every signal, panics of our own, and what `sandtop clean` touches.
+
+mod common;
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use common::{terminal::Terminal, *};
+use nix::sys::signal::Signal;
+
+/// A small generator, so that a run of random moments can be told again by its seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) % n
+    }
+}
+
+/// Processes whose environment carries this mark.
+fn marked(mark: &str) -> Vec<i32> {
+    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| String::from_utf8_lossy(&env).contains(mark))
+    })
+    .collect()
+}
+
+#[test]
+fn a_killed_sandtop_takes_the_sandbox_with_it() {
+    if !kernel_tier("a_killed_sandtop_takes_the_sandbox_with_it") {
+        return;
+    }
+    let mut random = Random(std::process::id().into());
+    println!("seed {}", random.0);
+    let mut slowest = Duration::ZERO;
+    for round in 0..times(100) {
+        let mark = format!("SANDTOP_TEST_MARK={}-{round}", std::process::id());
+        let (name, value) = mark.split_once('=').unwrap();
+        let size = [8, 64, 256, 512][random.below(4) as usize];
+        let script = format!("setsid sleep 1000 & (sleep 1001 &) ; exec {SANDTOP} worker fill {size}M --hold");
+        let child = Sandtop::with("run -m max --").env(name, value).cmd(["sh", "-c", &script]).start();
+        // Any moment from before there is a sandbox to after all is filled.
+        let moment = Duration::from_micros(random.below(400_000));
+        let start = Instant::now();
+        let _ = wait_until(moment, || (start.elapsed() >= moment).then_some(()));
+        let group = group_of(child.pid());
+        child.signal(Signal::SIGKILL);
+        let killed = Instant::now();
+        let empty = || {
+            let left = group.as_deref().map(pids_in).unwrap_or_default();
+            (left.is_empty() && marked(&mark).iter().all(|pid| *pid == child.pid())).then_some(())
+        };
+        wait_until(Duration::from_secs(5), empty).unwrap_or_else(|| panic!("{:?} live on", marked(&mark)));
+        slowest = slowest.max(killed.elapsed());
+        drop(child);
+    }
+    println!("the last process of a killed sandtop was gone after at most {slowest:?}");
+    assert!(slowest < Duration::from_millis(100), "{slowest:?}");
+    let cleaned = Sandtop::with("clean").go();
+    assert_eq!(cleaned.code, 0, "{}", cleaned.err);
+    let dead = |name: String| !Path::new("/proc").join(name.split('-').next().unwrap()).exists();
+    let left: Vec<String> = fs::read_dir(Path::new(MEMORY).join("sandtop"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|e| e.path().is_dir())
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .filter(|n| dead(n.clone()))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn signals_to_sandtop_end_the_run_and_leave_nothing() {
+    if !kernel_tier("signals_to_sandtop_end_the_run_and_leave_nothing") {
+        return;
+    }
+    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGINT, 130)] {
+        // One that dies of it, and one that catches it and says good-bye.
+        for script in ["exec sleep 1000", "trap 'echo bye; exit 0' TERM HUP INT; while :; do sleep 0.01; done"] {
+            let child = Sandtop::run("").sh(script).start();
+            let group = child.group();
+            if script.starts_with("trap") {
+                wait_for("the trap", || {
+                    let pid = *pids_in(&group).first()?;
+                    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+                    let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:"))?.trim().to_string();
+                    (u64::from_str_radix(&caught, 16).ok()? & 1 << (Signal::SIGTERM as u64 - 1) != 0).then_some(())
+                });
+            }
+            child.signal(signal);
+            let ended = child.wait();
+            assert_eq!((ended.code, ended.outcome()), (code, "stopped_by_user"), "{signal} {script}: {}", ended.err);
+            assert_eq!(ended.out.contains("bye"), script.starts_with("trap"), "{signal}");
+            assert!(!group.exists(), "{signal}: {} stays", group.display());
+        }
+    }
+}
+
+#[test]
+fn other_signals_are_passed_on() {
+    if !kernel_tier("other_signals_are_passed_on") {
+        return;
+    }
+    for (signal, name) in [(Signal::SIGUSR1, "USR1"), (Signal::SIGUSR2, "USR2"), (Signal::SIGQUIT, "QUIT")] {
+        let script = format!("trap 'echo got {name}; exit 7' {name}; echo ready; while :; do sleep 0.01; done");
+        let child = Sandtop::run("").sh(&script).start();
+        let group = child.group();
+        wait_for("the trap", || {
+            let status = fs::read_to_string(format!("/proc/{}/status", pids_in(&group).first()?)).ok()?;
+            let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:"))?.trim().to_string();
+            (u64::from_str_radix(&caught, 16).ok()? & 1 << (signal as u64 - 1) != 0).then_some(())
+        });
+        child.signal(signal);
+        let ended = child.wait();
+        assert_eq!((ended.code, ended.out.as_str()), (7, format!("ready\ngot {name}\n").as_str()), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_lost_init_is_said_to_be_lost() {
+    if !kernel_tier("a_lost_init_is_said_to_be_lost") {
+        return;
+    }
+    let child = Sandtop::run("").cmd(["sleep", "1000"]).start();
+    let group = child.group();
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.pid())).unwrap();
+    let init: i32 = children.split_whitespace().next().unwrap().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(init), Signal::SIGKILL).unwrap();
+    let ended = child.wait();
+    assert_eq!((ended.code, ended.outcome()), (125, "sandbox_lost"), "{}", ended.err);
+    assert!(!group.exists());
+}
+
+#[test]
+fn a_panic_of_ours_is_one_line_and_leaves_nothing() {
+    if !kernel_tier("a_panic_of_ours_is_one_line_and_leaves_nothing") || !cfg!(debug_assertions) {
+        return;
+    }
+    let child = Sandtop::with("run --").env("SANDTOP_PANIC", "supervisor").cmd(["sleep", "1000"]).start();
+    let pid = child.pid();
+    let ended = child.wait();
+    assert_eq!(ended.code, 125, "{}", ended.err);
+    assert!(ended.err.starts_with("sandtop: internal error") && !ended.err.contains("backtrace"), "{}", ended.err);
+    assert_eq!(group_of(pid), None);
+    for place in ["supervisor", "screen"] {
+        let mut terminal =
+            Terminal::start(Sandtop::with("--").env("SANDTOP_PANIC", place).cmd(["sleep", "1000"]).raw(), 100, 30);
+        assert_eq!(terminal.end(), 125, "{place}");
+        assert!(terminal.is_cooked() && !terminal.is_full_screen(), "{place}: the terminal was not given back");
+        assert!(terminal.after_screen().contains("internal error"), "{place}: {}", terminal.after_screen());
+    }
+}
+
+#[test]
+fn clean_removes_what_is_dead_and_nothing_else() {
+    if !kernel_tier("clean_removes_what_is_dead_and_nothing_else") {
+        return;
+    }
+    let parent = format!("{MEMORY}/sandtop-test-clean-{}", std::process::id());
+    let name = parent.rsplit('/').next().unwrap().to_string();
+    fs::create_dir(&parent).unwrap();
+    let clean = || Sandtop::with(&format!("clean --cgroup-parent /{name}")).go();
+    assert_eq!(clean().out, "nothing to clean\n");
+    let live = Sandtop::run(&format!("--cgroup-parent /{name}")).cmd(["sleep", "1000"]).start();
+    wait_for("a live group", || fs::read_dir(format!("{parent}/sandtop")).ok()?.flatten().find(|e| e.path().is_dir()));
+    let inode = fs::read_link("/proc/self/ns/pid").unwrap().display().to_string();
+    let inode = inode.trim_matches(|c: char| !c.is_ascii_digit());
+    for group in [format!("{}-1-{inode}", std::process::id()), format!("{}-1-1", std::process::id()), "not-ours".into()]
+    {
+        fs::create_dir_all(format!("{parent}/sandtop/{group}/leaf")).unwrap();
+    }
+    // A process that a dead sandtop left: it is killed, by pid.
+    let mut left = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    fs::write(format!("{parent}/sandtop/{}-1-{inode}/leaf/cgroup.procs", std::process::id()), left.id().to_string())
+        .unwrap();
+    let cleaned = clean();
+    assert_eq!(cleaned.code, 0, "{}", cleaned.err);
+    assert!(cleaned.out.contains(&format!("removed {}-1-{inode}", std::process::id())), "{}", cleaned.out);
+    assert!(!left.wait().unwrap().success());
+    let mut there: Vec<String> = fs::read_dir(format!("{parent}/sandtop"))
+        .unwrap()
+        .flatten()
+        .filter(|e| e.path().is_dir())
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect();
+    there.sort();
+    let mut expected = vec![format!("{}-1-1", std::process::id()), "not-ours".into()];
+    expected.extend(there.iter().find(|n| n.starts_with(&format!("{}-", live.pid()))).cloned());
+    expected.sort();
+    assert_eq!(there, expected);
+    assert_eq!(there.len(), 3);
+    live.signal(Signal::SIGTERM);
+    live.wait();
+    for dir in [
+        format!("{}-1-1/leaf", std::process::id()),
+        format!("{}-1-1", std::process::id()),
+        "not-ours/leaf".into(),
+        "not-ours".into(),
+        ".".into(),
+    ] {
+        let _ = fs::remove_dir(format!("{parent}/sandtop/{dir}"));
+    }
+    fs::remove_dir(format!("{parent}/sandtop")).unwrap();
+    fs::remove_dir(parent).unwrap();
+}

@@ -76,7 +76,7 @@ fn mounts_are_changed_in_vain() {
     attack(
         "fresh mount",
         &format!(
-            "d=$(mktemp -d); mount -t cgroup -o memory x $d; mount -t cgroup2 x $d; mount -t proc x $d; mount -t sysfs x $d{RAISE_ALL} $d"
+            "d=$(mktemp -d); mount -t cgroup -o memory x $d; mount -t cgroup2 x $d; mount -t proc x $d; mount -t sysfs x $d; set -- $d{RAISE_ALL}"
         ),
     );
     let nested = r#"unshare -UrmC sh -c 'd=$(mktemp -d); mount -t cgroup -o memory x $d; for f in $(find $d -name memory.limit_in_bytes); do echo 777M > $f; echo -1 > $f; done; umount -l /proc; umount -l /sys/fs/cgroup; mount -o remount,rw /sys/fs/cgroup/memory'"#;

@@ -43,7 +43,7 @@ fn a_killed_sandtop_takes_the_sandbox_with_it() {
         let (name, value) = mark.split_once('=').unwrap();
         let size = [8, 64, 256, 512][random.below(4) as usize];
         let script = format!("setsid sleep 1000 & (sleep 1001 &) ; exec {SANDTOP} worker fill {size}M --hold");
-        let child = Sandtop::with("run -m max --").env(name, value).cmd(["sh", "-c", &script]).start();
+        let child = Sandtop::with("run -m max").env(name, value).cmd(["sh", "-c", &script]).start();
         // Any moment from before there is a sandbox to after all is filled.
         let moment = Duration::from_micros(random.below(400_000));
         let start = Instant::now();
@@ -142,7 +142,7 @@ fn a_panic_of_ours_is_one_line_and_leaves_nothing() {
     if !kernel_tier("a_panic_of_ours_is_one_line_and_leaves_nothing") || !cfg!(debug_assertions) {
         return;
     }
-    let child = Sandtop::with("run --").env("SANDTOP_PANIC", "supervisor").cmd(["sleep", "1000"]).start();
+    let child = Sandtop::with("run").env("SANDTOP_PANIC", "supervisor").cmd(["sleep", "1000"]).start();
     let pid = child.pid();
     let ended = child.wait();
     assert_eq!(ended.code, 125, "{}", ended.err);
@@ -150,7 +150,7 @@ fn a_panic_of_ours_is_one_line_and_leaves_nothing() {
     assert_eq!(group_of(pid), None);
     for place in ["supervisor", "screen"] {
         let mut terminal =
-            Terminal::start(Sandtop::with("--").env("SANDTOP_PANIC", place).cmd(["sleep", "1000"]).raw(), 100, 30);
+            Terminal::start(Sandtop::with("").env("SANDTOP_PANIC", place).cmd(["sleep", "1000"]).raw(), 100, 30);
         assert_eq!(terminal.end(), 125, "{place}");
         assert!(terminal.is_cooked() && !terminal.is_full_screen(), "{place}: the terminal was not given back");
         assert!(terminal.after_screen().contains("internal error"), "{place}: {}", terminal.after_screen());

@@ -7,6 +7,8 @@ use crate::sentences::Weight;
 /// The styles of the screen.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
+    /// Whether there are colours; if not, the workload's are left out as well.
+    pub colour: bool,
     /// Memory that cannot be given back.
     pub held: Style,
     /// Memory that can be given back: file cache.
@@ -40,6 +42,7 @@ impl Theme {
         let fg = |c: Color, m: Modifier| if colour { plain.fg(c) } else { plain.add_modifier(m) };
         let none = Modifier::empty();
         Theme {
+            colour,
             held: fg(Color::Cyan, none),
             cache: fg(Color::Green, Modifier::DIM),
             limit: fg(Color::Yellow, Modifier::BOLD).add_modifier(Modifier::BOLD),

@@ -22,7 +22,13 @@ pub struct Terminal {
 
 impl Terminal {
     /// Starts a program on a terminal of this size.
-    pub fn start(command: Command, cols: u16, rows: u16) -> Terminal {
+    pub fn start(mut command: Command, cols: u16, rows: u16) -> Terminal {
+        command.env_remove("NO_COLOR");
+        Terminal::start_as_is(command, cols, rows)
+    }
+
+    /// Starts it with its environment as it is.
+    pub fn start_as_is(command: Command, cols: u16, rows: u16) -> Terminal {
         let flags =
             rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY | rustix::pty::OpenptFlags::CLOEXEC;
         let master = rustix::pty::openpt(flags).expect("a pty");
@@ -40,7 +46,7 @@ impl Terminal {
                 None => inner.env_remove(name),
             };
         }
-        inner.env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        inner.env("TERM", "xterm-256color");
         let child =
             inner.stdin(slave_for()).stdout(slave_for()).stderr(slave_for()).spawn().expect("setsid, of util-linux");
         let nonzero = |n| NonZeroU16::new(n).expect("a size");
@@ -77,7 +83,7 @@ impl Terminal {
 
     /// Waits until the screen fulfils a condition.
     pub fn wait(&mut self, what: &str, mut condition: impl FnMut(&str) -> bool) {
-        for _ in 0..3000 {
+        for _ in 0..1500 {
             if condition(&self.text()) {
                 return;
             }
@@ -123,7 +129,7 @@ impl Terminal {
 
     /// Waits for the end; the exit code.
     pub fn end(&mut self) -> i32 {
-        for _ in 0..3000 {
+        for _ in 0..1500 {
             if let Ok(Some(status)) = self.child.try_wait() {
                 while self.pump(0) {}
                 return code(status);

@@ -30,7 +30,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
             }
             let symbol = if cell.has_contents() { cell.contents() } else { " " };
             if symbol != " " || cell.bgcolor() != vt100::Color::Default || cell.inverse() {
-                buffer[(body.x + col, body.y + row)].set_symbol(symbol).set_style(style(cell));
+                buffer[(body.x + col, body.y + row)].set_symbol(symbol).set_style(style(cell, view.theme.colour));
             }
         }
     }
@@ -41,8 +41,9 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     }
 }
 
-fn style(cell: &vt100::Cell) -> Style {
+fn style(cell: &vt100::Cell, coloured: bool) -> Style {
     let colour = |c: vt100::Color| match c {
+        _ if !coloured => None,
         vt100::Color::Default => None,
         vt100::Color::Idx(n) => Some(Color::Indexed(n)),
         vt100::Color::Rgb(r, g, b) => Some(Color::Rgb(r, g, b)),

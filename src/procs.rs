@@ -119,7 +119,11 @@ impl Known {
     fn refresh(&mut self, full: bool) -> Option<Moved> {
         let before = self.row.usage;
         self.sweeps = self.sweeps.saturating_add(1);
-        self.row.usage.rss = rss(&self.read(&self.statm, "statm")?)?;
+        let rss = rss(&self.read(&self.statm, "statm")?)?;
+        if rss == 0 && before.rss > 0 {
+            return Some(Moved::Nothing); // it is dying and has given its memory back: what it held is what counts
+        }
+        self.row.usage.rss = rss;
         if full {
             let stat = procfs::process::Stat::from_read(Cursor::new(self.read(&self.stat, "stat")?)).ok()?;
             if stat.state == 'Z' || stat.state == 'X' {

@@ -405,11 +405,7 @@ impl Run {
 
 impl Row {
     fn update(&mut self, at: Duration, usage: crate::event::ProcessUsage) {
-        let held = self.process.usage.rss;
         self.process.usage = usage;
-        if usage.rss == 0 {
-            self.process.usage.rss = held; // it is dying and has given its memory back: what it held is what counts
-        }
         let (since, before) = self.cpu_read;
         let elapsed = at.saturating_sub(since).as_millis() as u64;
         // CPU time moves in steps of a clock tick: over less than half a second it says nothing.

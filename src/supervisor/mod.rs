@@ -197,6 +197,9 @@ const TOKENS: [Token; 8] = [
     Token::Terminal,
 ];
 
+/// An output event is about this long at most, in bytes.
+const BULK: usize = 60 * 1024;
+
 /// A consumer that does not go within this after a signal is stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -365,15 +368,16 @@ impl Loop {
         }
         // The kernel gives at most 4 KiB a read; together they are one event.
         let mut output = Vec::new();
-        while output.len() < 60 * 1024 {
+        while output.len() < BULK {
             match terminal.read() {
                 Read::Bytes(bytes) => output.extend_from_slice(&bytes),
                 Read::Nothing | Read::Closed => break,
             }
         }
         if !output.is_empty() {
+            let bulk = output.len() >= BULK; // the consumer is to take it while more is read
             self.outbox.push(Event::Output(output));
-            self.outbox.flush(Instant::now(), self.outbox.is_choked());
+            self.outbox.flush(Instant::now(), bulk);
         }
     }
 

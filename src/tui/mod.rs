@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, never, select, unbounded};
+use crossbeam_channel::{Receiver, select, unbounded};
 use crossterm::event::{Event as TerminalEvent, KeyEventKind};
 use ratatui::layout::Rect;
 
@@ -127,32 +127,24 @@ impl Ui {
         }
     }
 
-    /// Waits for a key, for news, or for the next frame. While a frame is due soon, news wait: they are drawn together.
+    /// Waits for a key, for news, or for the next frame.
     fn wait(&mut self) -> Result<Next> {
         let since = self.drawn.map_or(FRAME, |at| at.elapsed());
         let until = if self.dirty { FRAME.saturating_sub(since) } else { IDLE.saturating_sub(since) };
-        let quiet = never();
-        let news = if self.dirty && self.supervisor.news().len() < 8 { &quiet } else { self.supervisor.news() };
         select! {
             recv(self.keys) -> event => match event {
-                Ok(event) => return self.input(event),
-                Err(_) => return Err(Error::new("the terminal is gone")),
+                Ok(event) => self.input(event),
+                Err(_) => Err(Error::new("the terminal is gone")),
             },
-            recv(news) -> news => match news {
-                Ok(news) => return self.news(news),
-                Err(_) => return Err(internal_error("the supervisor is gone")),
+            recv(self.supervisor.news()) -> news => match news {
+                Ok(news) => self.news(news),
+                Err(_) => Err(internal_error("the supervisor is gone")),
             },
             default(until.max(Duration::from_millis(1))) => {
-                // News that waited for the frame are taken now.
-                while let Ok(news) = self.supervisor.news().try_recv() {
-                    if let Next::End(code) = self.news(news)? {
-                        return Ok(Next::End(code));
-                    }
-                }
                 self.dirty |= self.session.is_alive() && since >= IDLE;
+                Ok(Next::Go)
             }
         }
-        Ok(Next::Go)
     }
 
     fn news(&mut self, news: News) -> Result<Next> {

@@ -83,7 +83,7 @@ impl Terminal {
 
     /// Waits until the screen fulfils a condition.
     pub fn wait(&mut self, what: &str, mut condition: impl FnMut(&str) -> bool) {
-        for _ in 0..1500 {
+        for _ in 0..3000 {
             if condition(&self.text()) {
                 return;
             }
@@ -95,6 +95,26 @@ impl Terminal {
     /// Waits until the screen shows a text.
     pub fn wait_text(&mut self, text: &str) {
         self.wait(&format!("the text {text:?}"), |screen| screen.contains(text));
+    }
+
+    /// The process group that the terminal's signals go to.
+    pub fn foreground(&self) -> i32 {
+        rustix::termios::tcgetpgrp(&self.master).map_or(0, |pid| pid.as_raw_nonzero().get())
+    }
+
+    /// Waits until the terminal's signals go to another process group than this one.
+    pub fn wait_foreground_not(&mut self, group: i32) {
+        self.wait_that("another process group in the foreground", |t| t.foreground() != group);
+    }
+
+    fn wait_that(&mut self, what: &str, mut condition: impl FnMut(&Terminal) -> bool) {
+        for _ in 0..3000 {
+            if condition(self) {
+                return;
+            }
+            self.pump(10);
+        }
+        panic!("waited in vain for {what}; the screen:\n{}", self.text());
     }
 
     /// Types.
@@ -117,19 +137,23 @@ impl Terminal {
             .is_ok_and(|t| t.local_modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG))
     }
 
-    /// The pid of sandtop: the child of setsid, or setsid itself where it did not need to fork.
+    /// The pid of sandtop.
     pub fn sandtop(&self) -> i32 {
+        // setsid becomes the program: it need not fork.
         let pid = self.child.id() as i32;
-        super::wait_for("sandtop on the terminal", || {
-            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-            let all = children.split_whitespace().filter_map(|c| c.parse().ok()).chain([pid]);
-            all.into_iter().find(|pid| name_of(*pid).starts_with("sandtop"))
-        })
+        super::wait_for("sandtop on the terminal", || (name_of(pid).trim() == "sandtop").then_some(pid))
+    }
+
+    /// Waits until a shell's prompt, and nothing else, is on the last line: what is typed before that may be thrown away.
+    pub fn wait_prompt(&mut self, prompt: &str) {
+        self.wait(&format!("the prompt {prompt:?}"), |screen| {
+            screen.lines().rfind(|l| !l.trim().is_empty()).is_some_and(|l| l.trim() == prompt.trim())
+        });
     }
 
     /// Waits for the end; the exit code.
     pub fn end(&mut self) -> i32 {
-        for _ in 0..1500 {
+        for _ in 0..3000 {
             if let Ok(Some(status)) = self.child.try_wait() {
                 while self.pump(0) {}
                 return code(status);

@@ -57,7 +57,11 @@ impl Outbox {
         }
         let stamped = Stamped { at: self.origin.elapsed(), event };
         if let Some(trace) = &mut self.trace {
-            let _ = serde_json::to_writer(&mut *trace, &stamped).map(|()| trace.write_all(b"\n"));
+            let line = serde_json::to_vec(&stamped).map(|mut line| {
+                line.push(b'\n');
+                line
+            });
+            let _ = line.map(|line| trace.write_all(&line));
         }
         self.waiting.push(stamped);
         if self.waiting.len() > WAITING {

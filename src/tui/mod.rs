@@ -130,7 +130,12 @@ impl Ui {
     /// Waits for a key, for news, or for the next frame.
     fn wait(&mut self) -> Result<Next> {
         let since = self.drawn.map_or(FRAME, |at| at.elapsed());
-        let until = if self.dirty { FRAME.saturating_sub(since) } else { IDLE.saturating_sub(since) };
+        // After the end nothing changes by itself: the picture stands until a key comes.
+        let until = match (self.dirty, self.session.is_alive()) {
+            (true, _) => FRAME.saturating_sub(since),
+            (false, true) => IDLE.saturating_sub(since),
+            (false, false) => Duration::from_secs(3600),
+        };
         select! {
             recv(self.keys) -> event => match event {
                 Ok(event) => self.input(event),

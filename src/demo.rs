@@ -74,8 +74,10 @@ pub fn work(work: &Work) -> Result<u8> {
         Work::Oom => oom(),
         Work::Fill { size, rate, hold, tell } => {
             let memory = fill(*size, *rate, *tell);
-            while *hold {
-                std::thread::park();
+            if *hold {
+                loop {
+                    std::thread::park();
+                }
             }
             drop(memory);
             Ok(0)

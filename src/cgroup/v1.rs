@@ -90,7 +90,7 @@ impl V1 {
     fn oom_kills(&mut self, detail: Detail) -> Result<u64> {
         if detail == Detail::Full {
             for group in files::groups_below(&self.leaf).into_iter().skip(1) {
-                if let Some(n) = Kept::open(&group, "memory.oom_control").and_then(|f| f.keyed("oom_kill")).ok() {
+                if let Ok(n) = Kept::open(&group, "memory.oom_control").and_then(|f| f.keyed("oom_kill")) {
                     self.elsewhere.insert(group, n);
                 }
             }

@@ -138,15 +138,13 @@ fn prepare(spec: &Spec) -> Result<SignalFd, Failure> {
 fn start(control: &OwnedFd, spec: &Spec) -> Result<Pid, Failure> {
     if spec.setup.held {
         tell(control, &Report::Holding);
-        loop {
-            match next_order(control) {
-                Some(Order::Go) => break,
-                Some(Order::Signal(n)) => {
-                    tell(control, &Report::Ended { status: Status::Signalled(n), left_behind: 0 });
-                    sys::exit_now(0)
-                }
-                None => sys::exit_now(0),
+        match next_order(control) {
+            Some(Order::Go) => {}
+            Some(Order::Signal(n)) => {
+                tell(control, &Report::Ended { status: Status::Signalled(n), left_behind: 0 });
+                sys::exit_now(0)
             }
+            None => sys::exit_now(0),
         }
     }
     match sys::fork().map_err(failed(Step::Fork, "the main process"))? {
@@ -193,9 +191,7 @@ fn main_process(control: &OwnedFd, spec: &Spec) -> Result<Never, Failure> {
     tell(control, &Report::Joined(nix::unistd::getpid().as_raw()));
     // By its path, in the new mounts: a directory of the host's cgroup tree must not stay open as the current one.
     let enter = || nix::unistd::chdir(&setup.workdir);
-    if setup.workdir_chosen {
-        nix::unistd::chdir("/").map_err(failed(Step::Workdir, "/"))?;
-    } else if enter().is_err() {
+    if setup.workdir_chosen || enter().is_err() {
         nix::unistd::chdir("/").map_err(failed(Step::Workdir, "/"))?;
     }
     let privileges = &setup.privileges;

@@ -19,16 +19,19 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let mut y = area.y + 1;
     for entry in log.iter().rev().skip(top) {
         let (text, weight) = view.words.entry(entry, view.session);
-        let stamp = format!(" {} {} ", time(view, entry), sign(entry, weight));
-        let indent = stamp.width();
+        let (time, sign) = (format!(" {} ", time(view, entry)), format!("{} ", sign(entry, weight)));
+        let indent = time.width() + sign.width();
         let style = view.theme.weight(weight);
         for (n, line) in wrap(&text, usize::from(area.width).saturating_sub(indent)).into_iter().enumerate() {
             if y >= area.bottom() {
                 return;
             }
-            let first = if n == 0 { stamp.clone() } else { " ".repeat(indent) };
-            let stamp_style = if n == 0 { view.theme.dim } else { Style::new() };
-            put(frame, Rect { y, height: 1, ..area }, vec![span(first, stamp_style), span(line, style)]);
+            let mut spans = vec![span(time.clone(), view.theme.dim), span(sign.clone(), style)];
+            if n > 0 {
+                spans = vec![span(" ".repeat(indent), Style::new())];
+            }
+            spans.push(span(line, style));
+            put(frame, Rect { y, height: 1, ..area }, spans);
             y += 1;
         }
     }

@@ -74,7 +74,7 @@ impl Regions {
     pub fn new(area: Rect, focus: Focus) -> Regions {
         let body = area.height.saturating_sub(2 + 2); // header and footer; the numbers
         let output = if focus == Focus::Output { body * 11 / 20 } else { (body / 4).clamp(3, 16) };
-        let lists = ((body - output) * 2 / 5).clamp(3, 24);
+        let lists = (body.saturating_sub(output) * 2 / 5).clamp(3, 24);
         let [header, chart, numbers, lists, output, footer] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Min(3),
@@ -177,25 +177,4 @@ fn span(text: impl Into<String>, style: Style) -> Span<'static> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_region_has_room_from_the_smallest_screen_on() {
-        for (cols, rows) in [SMALLEST, (80, 24), (120, 40), (200, 60), (400, 120)] {
-            for focus in [Focus::Processes, Focus::Output] {
-                let r = Regions::new(Rect::new(0, 0, cols, rows), focus);
-                assert!(r.chart.height >= 3 && r.processes.height >= 3 && r.output.height >= 3, "{cols}×{rows} {r:?}");
-                assert_eq!(r.footer.y, rows - 1);
-            }
-        }
-    }
-
-    #[test]
-    fn a_text_that_does_not_fit_says_so() {
-        assert_eq!(fit("stress", 6), "stress");
-        assert_eq!(fit("stress", 4), "str…");
-        assert_eq!(fit("日本語", 5), "日本…");
-        assert_eq!(fit("x", 0), "");
-    }
-}
+mod tests;

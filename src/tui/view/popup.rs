@@ -60,7 +60,7 @@ fn question(frame: &mut Frame, area: Rect, view: &View, what: &str, then: &str) 
 }
 
 fn limit(frame: &mut Frame, area: Rect, view: &View, input: &tui_input::Input) {
-    let inner = boxed(frame, area, view, "limit", 58, 4);
+    let inner = boxed(frame, area, view, "limit", 66, 4);
     let scroll = input.visual_scroll(usize::from(inner.width).saturating_sub(3));
     let shown: String = input.value().chars().skip(scroll).collect();
     let now = view.session.limit().map_or(String::new(), |limit| limit.to_string());

@@ -246,6 +246,8 @@ pub struct Ended {
     pub stopped: Option<Stopped>,
     /// Processes that were still there when the main process ended, and were killed.
     pub left_behind: u32,
+    /// How long the main process ran, from when it was let go until init reaped it.
+    pub wall: Option<Duration>,
 }
 
 /// What became of the main process.

@@ -285,6 +285,9 @@ impl Run {
 
     /// How long the main process has run, or ran.
     pub fn elapsed(&self, now: Duration) -> Duration {
+        if let Some(wall) = self.ended.as_ref().and_then(|(_, ended)| ended.wall) {
+            return wall;
+        }
         self.ended.as_ref().map_or(now, |(at, _)| *at).saturating_sub(self.origin())
     }
 

@@ -54,7 +54,7 @@ impl Story {
     }
 
     fn end(&mut self, status: Status, stopped: Option<Stopped>) -> Outcome {
-        self.then(1, Event::Ended(Ended { status, stopped, left_behind: 0 }));
+        self.then(1, Event::Ended(Ended { status, stopped, left_behind: 0, wall: None }));
         self.run().outcome().unwrap()
     }
 
@@ -128,7 +128,7 @@ fn why_we_ended_it_comes_first() {
 
 #[test]
 fn exit_codes_are_those_of_shells() {
-    let code = |status| exit_code(&Ended { status, stopped: None, left_behind: 0 });
+    let code = |status| exit_code(&Ended { status, stopped: None, left_behind: 0, wall: None });
     let failed = |step, errno| Status::FailedToStart(StartFailure { step, what: "x".into(), errno });
     assert_eq!(code(Status::Exited(3)), 3);
     assert_eq!(code(Status::Signalled(9)), 137);

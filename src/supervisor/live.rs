@@ -44,6 +44,8 @@ pub struct Live {
     writer: Option<Writer>,
     limit: Limit,
     main: Option<(i32, i32)>,
+    started: Option<Instant>,
+    wall: Option<Duration>,
     status: Option<Status>,
     failure: Option<StartFailure>,
     left_behind: u32,
@@ -73,6 +75,8 @@ impl Live {
             writer: None,
             limit: plan.limit,
             main: None,
+            started: None,
+            wall: None,
             status: None,
             failure: None,
             left_behind: 0,
@@ -209,11 +213,13 @@ impl Live {
                 self.held = false;
                 self.main = host_pid.map(|outside| (pid, outside));
                 self.ours.extend(host_pid);
+                self.started = Some(Instant::now());
                 self.timeout_at = self.timeout.map(|t| Instant::now() + t);
                 out.push(Event::Running { pid, host_pid });
             }
             Report::Failed(failure) => self.failure = Some(failure),
             Report::Ended { status, left_behind } => {
+                self.wall = self.started.map(|at| at.elapsed());
                 self.status = Some(status);
                 self.left_behind = left_behind;
             }
@@ -303,7 +309,7 @@ impl Live {
             (None, Some(status)) => status,
             (None, None) => Status::SandboxLost,
         };
-        out.push(Event::Ended(Ended { status, stopped: self.stopped, left_behind: self.left_behind }));
+        out.push(Event::Ended(Ended { status, stopped: self.stopped, left_behind: self.left_behind, wall: self.wall }));
         limit
     }
 

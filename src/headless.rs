@@ -130,7 +130,7 @@ fn result(run: &Run, outcome: Outcome) -> Outcomes {
         limit_hits: run.limit_hits(),
         peak_bytes: run.last.as_ref().map(|_| run.peak),
         limit_bytes: run.limit.bytes(),
-        limit_is_default: run.started.limit_is_default,
+        limit_is_default: run.limit_is_default,
         wall_seconds: started.then(|| run.elapsed(run.at).as_secs_f64()),
     }
 }

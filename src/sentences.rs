@@ -103,7 +103,12 @@ impl Language {
             }
             What::LimitFailed { reason } => (format!("limit not changed: {reason}"), Weight::Danger),
             What::Note(note) => self.note(note),
-            What::Ended => run.map_or((String::new(), Weight::Plain), |run| self.ended(run)),
+            What::Ended => run.map_or((String::new(), Weight::Plain), |run| {
+                let (text, weight) = self.ended(run);
+                let default = run.limit_is_default && run.outcome() != Some(Outcome::FailedToStart);
+                let limit = if default { format!("; limit {}", self.limit(run.limit, true)) } else { String::new() };
+                (text + &limit, weight)
+            }),
         }
     }
 
@@ -218,7 +223,7 @@ impl Language {
         }
         let code = run.ended.as_ref().map_or(0, |(_, ended)| exit_code(ended));
         let hits = run.limit_hits().map_or(String::new(), |n| format!(", {}", count(n, "limit hit")));
-        let limit = self.limit(run.limit, run.started.limit_is_default);
+        let limit = self.limit(run.limit, run.limit_is_default);
         let name = run.started.argv.first().map_or("", String::as_str);
         format!("{name} {how}; peak {} of {limit}{hits}; exit code {code}", size(run.peak))
     }

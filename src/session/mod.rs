@@ -51,6 +51,8 @@ pub struct Run {
     pub ended: Option<(Duration, Ended)>,
     /// The limit now.
     pub limit: Limit,
+    /// Whether nobody chose that limit.
+    pub limit_is_default: bool,
     /// A change of the limit that is being written.
     pub writing: Option<Limit>,
     /// The newest sample.
@@ -246,6 +248,7 @@ impl Run {
         Run {
             at,
             limit: started.limit,
+            limit_is_default: started.limit_is_default,
             started,
             running: None,
             ended: None,
@@ -347,6 +350,7 @@ impl Run {
         Some(match outcome {
             LimitOutcome::Applied { now } => {
                 let from = std::mem::replace(&mut self.limit, *now);
+                self.limit_is_default = false;
                 let mark = if is_lower(from, *now) { Mark::LimitDown } else { Mark::LimitUp };
                 self.marks.push((at, mark));
                 What::LimitMoved { from, to: *now }

@@ -156,8 +156,10 @@ fn the_limit_follows_what_the_kernel_says() {
     let done = |outcome| Event::LimitDone { target, outcome };
     story.then(1, Event::LimitRequested { target });
     assert_eq!(story.run().writing, Some(target));
+    assert!(story.run().limit_is_default);
     story.then(1, done(LimitOutcome::Applied { now: target }));
     assert_eq!((story.run().limit, story.run().writing), (target, None));
+    assert!(!story.run().limit_is_default, "a limit that was moved was chosen");
     story.then(1, done(LimitOutcome::Busy { usage: 90 * M, kept: Limit::Bytes(95 * M) }));
     assert_eq!(story.run().limit, Limit::Bytes(95 * M));
 }

@@ -24,7 +24,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     if run.started.widened {
         right.push(span("  widened: holds only against accidents", theme.warning));
     }
-    let limit = view.words.limit(run.limit, run.started.limit_is_default);
+    let limit = view.words.limit(run.limit, run.limit_is_default);
     right.push(span(format!("  limit {limit} "), theme.limit));
     let room = usize::from(area.width);
     let command = run.started.argv.join(" ");

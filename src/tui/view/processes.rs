@@ -45,7 +45,10 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
 /// With fewer columns than this the share gives way to the command.
 const WIDE: u16 = 46;
 
-/// A process that ended by itself is shown this long; a killed one stays.
+/// A workload that respawns what is killed would fill the table with the dead: only the newest stay.
+const KILLED_SHOWN: usize = 4;
+
+/// A process that ended by itself is shown this long.
 const FADE: Duration = Duration::from_secs(2);
 
 fn process(view: &View, run: &Run, depth: usize, row: &Row, width: usize) -> Vec<Span<'static>> {
@@ -75,8 +78,15 @@ fn process(view: &View, run: &Run, depth: usize, row: &Row, width: usize) -> Vec
 
 /// The rows in tree order, with their depth. One whose parent is not in the sandbox any more is a root.
 fn tree<'a>(view: &View, run: &'a Run) -> Vec<(usize, &'a Row)> {
-    let faded = |at: Duration| run.ended.is_none() && view.now.saturating_sub(at) > FADE;
-    let shown = |row: &Row| row.oom_killed || !row.died.is_some_and(faded);
+    let mut killed: Vec<Duration> =
+        run.processes.values().filter(|row| row.oom_killed).filter_map(|row| row.died).collect();
+    killed.sort_unstable();
+    let oldest_shown = killed.len().checked_sub(KILLED_SHOWN).map_or(Duration::ZERO, |n| killed[n]);
+    let shown = |row: &Row| match row.died {
+        Some(at) if row.oom_killed => at >= oldest_shown,
+        Some(at) => run.ended.is_some() || view.now.saturating_sub(at) <= FADE,
+        None => true,
+    };
     let rows: BTreeMap<i32, &Row> =
         run.processes.iter().filter(|(_, row)| shown(row)).map(|(pid, row)| (*pid, row)).collect();
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();

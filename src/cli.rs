@@ -110,9 +110,9 @@ pub struct Options {
     /// Host name inside
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
-    /// Network: host, or none (only a loopback device)
-    #[arg(long, value_name = "KIND", default_value = "host")]
-    pub network: Network,
+    /// Network: host, or none (only a loopback device) [default: host]
+    #[arg(long, value_name = "KIND")]
+    pub network: Option<Network>,
     /// Which namespaces are fresh beside pid, mount and cgroup: uts, ipc, net, none
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "uts,ipc")]
     pub unshare: Vec<Unshare>,

@@ -87,6 +87,11 @@ pub fn reason(cause: &io::Error) -> String {
     }
 }
 
+/// A text that somebody else chose, made safe for a terminal and for one line.
+pub fn printable(text: &str) -> String {
+    text.replace(char::is_control, "?")
+}
+
 /// What an errno says, in the C library's words.
 pub fn errno_text(errno: i32) -> String {
     let text = io::Error::from_raw_os_error(errno).to_string();

@@ -142,6 +142,9 @@ pub struct Process {
 pub struct ProcessUsage {
     /// Resident memory in bytes, shared pages included (`/proc/PID/statm`).
     pub rss: u64,
+    /// The anonymous part of it, in bytes: what is charged to the process's own group, file pages being whoever's who read them first.
+    #[serde(default)]
+    pub anon: u64,
     /// CPU time used so far, user and system, in milliseconds (`/proc/PID/stat`).
     pub cpu_ms: u64,
     /// Threads (`/proc/PID/stat`).
@@ -202,7 +205,7 @@ pub struct Victim {
     pub pid: Option<i32>,
     /// The process's name.
     pub name: String,
-    /// Memory that it held, in bytes: anonymous, file and shared.
+    /// Memory that it held, in bytes: anonymous and shared. File pages are not counted: they may be charged elsewhere, and go first.
     pub held: u64,
 }
 
@@ -301,6 +304,8 @@ pub enum Step {
     Fork,
     /// Becoming the command.
     Exec,
+    /// Finding the program that a script names in its first line.
+    Interpreter,
 }
 
 /// Why we ended a run.

@@ -52,15 +52,11 @@ pub struct Outcomes {
 /// When it cannot be started, or the JSON cannot be written.
 pub fn run(plan: Plan, report: &Report) -> Result<u8> {
     let json = report.json.as_deref().map(open).transpose()?;
-    let foreground = Foreground::now();
+    let _foreground = Foreground::now();
     let argv = plan.argv.clone();
-    if plan.hold {
-        tell(&format!("held; to start it: kill -USR1 {}", std::process::id()));
-    }
     let supervisor = Supervisor::start(plan, Service { terminal: None, give_back: || {} })?;
     let session = follow(&supervisor)?;
     drop(supervisor);
-    foreground.take_back();
     let (Some(run), Some(outcome)) = (session.run(), session.run().and_then(Run::outcome)) else {
         return Err(internal_error("the run ended without an end"));
     };
@@ -94,6 +90,9 @@ fn follow(supervisor: &Supervisor) -> Result<Session> {
                 supervisor.took(&batch);
                 for stamped in &batch {
                     session.apply(stamped);
+                    if matches!(&stamped.event, Event::Started(started) if started.held) {
+                        tell(&format!("held; to start it: kill -USR1 {}", std::process::id()));
+                    }
                     if let Event::Note(note @ (Note::Hint { .. } | Note::Leftover { .. })) = &stamped.event {
                         let entry = crate::session::Entry { at: stamped.at, run: 0, what: What::Note(note.clone()) };
                         tell(&Language::English.entry(&entry, &session).0);
@@ -112,6 +111,8 @@ fn follow(supervisor: &Supervisor) -> Result<Session> {
 
 /// A message; a stderr that is closed is no reason to fail.
 pub fn tell(text: &str) {
+    // What users typed may be in it: no escape sequence of theirs reaches the terminal.
+    let text = text.replace(|c: char| c.is_control() && c != '\n', "?");
     let _ = writeln!(io::stderr(), "sandtop: {text}");
 }
 
@@ -140,8 +141,11 @@ fn open(path: &Path) -> Result<Box<dyn Write>> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdout()));
     }
-    let file = File::create(path).map_err(|e| Error::io("write", path, e))?;
-    if let Some(uid) = crate::resolve::sudo_caller() {
+    let new = File::create_new(path);
+    let made = new.is_ok();
+    let file = new.or_else(|_| File::create(path)).map_err(|e| Error::io("write", path, e))?;
+    // Only what we made: what was there keeps its owner, a device most of all.
+    if let Some(uid) = crate::resolve::sudo_caller().filter(|_| made) {
         let gid = std::env::var("SUDO_GID").ok().and_then(|g| g.parse().ok()).map(nix::unistd::Gid::from_raw);
         nix::unistd::fchown(&file, Some(uid), gid).map_err(|e| Error::io("hand over", path, e))?;
     }
@@ -152,7 +156,10 @@ fn write_json(mut to: Box<dyn Write>, path: &Path, result: &Outcomes) -> Result<
     let text = serde_json::to_string(result).map_err(|e| internal_error(&e.to_string()))?;
     match writeln!(to, "{text}").and_then(|()| to.flush()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()), // the reader has what it wanted
-        other => other.map_err(|e| Error::io("write", path, e)),
+        other => other.map_err(|e| match path == Path::new("-") {
+            true => Error::sys("write to standard output", e),
+            false => Error::io("write", path, e),
+        }),
     }
 }
 
@@ -167,7 +174,7 @@ impl Foreground {
         Foreground(ours.then(|| nix::unistd::getpgrp().as_raw()))
     }
 
-    fn take_back(self) {
+    fn take_back(&self) {
         let Some(group) = self.0 else { return };
         let stdin = io::stdin();
         if nix::unistd::tcgetpgrp(&stdin).is_ok_and(|now| now.as_raw() != group) {
@@ -176,5 +183,11 @@ impl Foreground {
             let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None);
             let _ = nix::unistd::tcsetpgrp(&stdin, nix::unistd::Pid::from_raw(group));
         }
+    }
+}
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        self.take_back();
     }
 }

@@ -97,7 +97,7 @@ fn cleaned(options: cli::Clean) -> Result<u8> {
         let _ = writeln!(out, "left alone {name}: it belongs to another pid namespace");
     }
     if cleaned == cgroup::clean::Cleaned::default() {
-        let _ = writeln!(out, "nothing to clean");
+        let _ = writeln!(out, "nothing to clean below {}", parent.display());
     }
     match cleaned.failed.first() {
         Some((name, why)) => Err(Error::new(format!("{name} stays: {why}"))),

@@ -19,7 +19,7 @@ pub struct Killed {
     pub pid: i32,
     /// Its name, at most 15 bytes.
     pub name: String,
-    /// Memory that it held, in bytes: anonymous, file and shared.
+    /// Memory that it held, in bytes: anonymous and shared.
     pub held: u64,
 }
 
@@ -37,14 +37,21 @@ pub enum Said {
     Killed(Killed),
 }
 
+/// `PROC_PID_INIT_INO`, include/linux/proc_ns.h.
+const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
+
 /// The kernel's log, from now on.
 pub struct KernelLog {
     file: File,
 }
 
 impl KernelLog {
-    /// Opens the log at its end; `None` where this process may not read it.
+    /// Opens the log at its end; `None` where this process may not read it, or where the pids in it, which are those of the
+    /// initial pid namespace, are not the pids that we see.
     pub fn open() -> Option<KernelLog> {
+        if crate::cgroup::name::pid_namespace().ok()? != INITIAL_PID_NAMESPACE {
+            return None;
+        }
         let mut file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open("/dev/kmsg").ok()?;
         file.seek(SeekFrom::End(0)).ok()?;
         Some(KernelLog { file })
@@ -90,7 +97,7 @@ pub fn parse(record: &str) -> Option<Said> {
         let value = numbers.split_once(key).map_or("", |(_, rest)| rest);
         value.split("kB").next().and_then(|n| n.parse().ok()).unwrap_or(0)
     };
-    let held = (kib("anon-rss:") + kib("file-rss:") + kib("shmem-rss:")) * 1024;
+    let held = (kib("anon-rss:") + kib("shmem-rss:")) * 1024;
     Some(Said::Killed(Killed { pid: pid.parse().ok()?, name: name.to_string(), held }))
 }
 
@@ -101,7 +108,7 @@ mod tests {
     #[test]
     fn a_kill_is_read_with_its_size_though_the_name_be_odd() {
         let record = "3,1362,671643021,-;Memory cgroup out of memory: Killed process 32504 (b) oom,) total-vm:68012kB, anon-rss:20352kB, file-rss:776kB, shmem-rss:0kB, UID:0 pgtables:80kB oom_score_adj:0\n";
-        let killed = Killed { pid: 32504, name: "b) oom,".into(), held: (20352 + 776) * 1024 };
+        let killed = Killed { pid: 32504, name: "b) oom,".into(), held: 20352 * 1024 };
         assert_eq!(parse(record), Some(Said::Killed(killed)));
     }
 

@@ -9,6 +9,14 @@ use crate::{
     units::Limit,
 };
 
+impl Plan {
+    /// The limit of the next run, as the last one left it. One that somebody moved is nobody's default.
+    pub fn choose(&mut self, limit: Limit) {
+        self.limit_is_default &= limit == self.limit;
+        self.limit = limit;
+    }
+}
+
 /// A plan for one or more runs of a command.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -46,6 +54,10 @@ pub struct Plan {
     pub namespaces: Namespaces,
     /// Who the workload is, and what it keeps.
     pub privileges: Privileges,
+    /// Whether the workload's standard input is sandtop's own even on the screen: a pipe or a file.
+    pub keep_stdin: bool,
+    /// Whether SIGCHLD was ignored when sandtop was started.
+    pub sigchld_ignored: bool,
     /// What to tell about the command before it starts.
     pub hints: Vec<String>,
 }

@@ -15,6 +15,9 @@ const YOUNG: u32 = 20;
 /// How many of the largest are looked at each time.
 const LARGEST: usize = 8;
 
+/// Processes that are read through kept descriptors; more are opened each time, and leave descriptors for everything else.
+const KEPT: usize = 4000;
+
 /// The longest command line that is kept, in bytes.
 const COMMAND_LENGTH: usize = 256;
 
@@ -46,7 +49,7 @@ impl ProcessTable {
                     Some(Moved::Program) => changes.born.push(known.row.clone()),
                 },
                 None => {
-                    if let Some(known) = Known::open(*pid) {
+                    if let Some(known) = Known::open(*pid, self.known.len() < KEPT) {
                         changes.born.push(known.row.clone());
                         self.known.insert(*pid, known);
                     }
@@ -61,9 +64,9 @@ impl ProcessTable {
         changes
     }
 
-    /// The pid inside the sandbox and the name of a process that is known.
-    pub fn inside(&self, host_pid: i32) -> Option<(Option<i32>, &str)> {
-        self.known.get(&host_pid).map(|k| (k.row.pid, k.row.name.as_str()))
+    /// The pid inside the sandbox of a process that is known.
+    pub fn inside(&self, host_pid: i32) -> Option<i32> {
+        self.known.get(&host_pid)?.row.pid
     }
 
     fn forget(&mut self, pid: i32, changes: &mut ProcessChanges) {
@@ -95,9 +98,8 @@ enum Moved {
 }
 
 impl Known {
-    fn open(pid: i32) -> Option<Known> {
-        // Without descriptors left (thousands of processes) a process is read by opening each time.
-        let keep = |name: &str| File::open(format!("/proc/{pid}/{name}")).ok();
+    fn open(pid: i32, kept: bool) -> Option<Known> {
+        let keep = |name: &str| kept.then(|| File::open(format!("/proc/{pid}/{name}")).ok())?;
         let mut known = Known {
             statm: keep("statm"),
             stat: keep("stat"),
@@ -119,11 +121,12 @@ impl Known {
     fn refresh(&mut self, full: bool) -> Option<Moved> {
         let before = self.row.usage;
         self.sweeps = self.sweeps.saturating_add(1);
-        let rss = rss(&self.read(&self.statm, "statm")?)?;
+        let (rss, anon) = resident(&self.read(&self.statm, "statm")?)?;
         if rss == 0 && before.rss > 0 {
             return Some(Moved::Nothing); // it is dying and has given its memory back: what it held is what counts
         }
         self.row.usage.rss = rss;
+        self.row.usage.anon = anon;
         if full {
             let stat = procfs::process::Stat::from_read(Cursor::new(self.read(&self.stat, "stat")?)).ok()?;
             if stat.state == 'Z' || stat.state == 'X' {
@@ -163,10 +166,13 @@ impl Known {
     }
 }
 
-/// Resident bytes: the second field of `statm`, in pages.
-fn rss(statm: &[u8]) -> Option<u64> {
+/// Resident bytes, and those of them that are anonymous: the second field of `statm`, and that less the third, in pages.
+fn resident(statm: &[u8]) -> Option<(u64, u64)> {
     let text = std::str::from_utf8(statm).ok()?;
-    Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * crate::units::page_size())
+    let mut fields = text.split(' ').skip(1).map(|field| field.parse::<u64>());
+    let (resident, shared) = (fields.next()?.ok()?, fields.next()?.ok()?);
+    let page = crate::units::page_size();
+    Some((resident * page, resident.saturating_sub(shared) * page))
 }
 
 /// The innermost pid of a process: the last of `NSpid` in /proc/PID/status.
@@ -176,9 +182,11 @@ fn pid_inside(pid: i32) -> Option<i32> {
 }
 
 fn command_line(pid: i32) -> String {
-    let raw = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let raw = &raw[..raw.len().min(COMMAND_LENGTH)];
-    let text = String::from_utf8_lossy(raw);
+    // One bounded read: the process itself decides how long this file is, and may make it gigabytes.
+    let mut raw = [0; COMMAND_LENGTH];
+    let file = File::open(format!("/proc/{pid}/cmdline"));
+    let n = file.and_then(|file| file.read_at(&mut raw, 0)).unwrap_or(0);
+    let text = String::from_utf8_lossy(&raw[..n]);
     text.trim_end_matches('\0').replace('\0', " ").replace(char::is_control, "?")
 }
 
@@ -204,7 +212,8 @@ mod tests {
 
     #[test]
     fn resident_pages_become_bytes() {
-        assert_eq!(rss(b"18012 17652 244 1 0 17408 0\n"), Some(17652 * crate::units::page_size()));
-        assert_eq!(rss(b""), None);
+        let page = crate::units::page_size();
+        assert_eq!(resident(b"18012 17652 244 1 0 17408 0\n"), Some((17652 * page, 17408 * page)));
+        assert_eq!(resident(b""), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::{CString, OsString},
+    io::IsTerminal,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
@@ -10,10 +11,11 @@ use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist};
 
 use crate::{
     cgroup, cli,
-    error::{Error, Result},
+    error::{Error, Result, printable},
     hints, mountinfo,
     plan::Plan,
     sandbox::{
+        self,
         privileges::{Identity, Privileges},
         spec::Namespaces,
     },
@@ -39,6 +41,9 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
         Some(text) => Limit::parse(text, mem_total).map_err(|why| Error::new(format!("-m: {why}")))?,
         None => DEFAULT_LIMIT,
     };
+    if let Some(text) = options.env.iter().find(|e| e.is_empty() || e.as_bytes()[0] == b'=') {
+        return Err(Error::new(format!("-e: '{}' names no variable; it is NAME=VALUE", text.to_string_lossy())));
+    }
     let namespaces = namespaces(options)?;
     need_root()?;
     let mounts = mountinfo::read()?;
@@ -48,7 +53,7 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
     let env = environment(&options.env, user.as_ref());
     let current = || std::env::current_dir().unwrap_or_else(|_| "/".into());
     Ok(Plan {
-        shown: command.iter().map(|a| a.to_string_lossy().into_owned()).collect(),
+        shown: command.iter().map(|a| printable(&a.to_string_lossy())).collect(),
         program: None,
         env,
         limit,
@@ -68,6 +73,8 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
             added: options.cap_add.iter().fold(0, |all, bits| all | bits),
             allow_new: options.allow_new_privs,
         },
+        keep_stdin: !std::io::stdin().is_terminal(),
+        sigchld_ignored: sandbox::take_sigchld(),
         hints: hints::before(&command, options.allow_new_privs),
         argv: command,
     })
@@ -91,7 +98,10 @@ fn namespaces(options: &cli::Options) -> Result<Namespaces> {
     if let Some(name) = options.hostname.as_deref().filter(|n| n.is_empty() || n.len() > 64 || n.contains('\0')) {
         return Err(Error::new(format!("--hostname: '{name}' is no host name; it is 1 to 64 bytes")));
     }
-    let net = has(Unshare::Net) || options.network == cli::Network::None;
+    if options.network == Some(cli::Network::Host) && has(Unshare::Net) {
+        return Err(Error::new("--network host and --unshare net contradict each other; give one of them"));
+    }
+    let net = has(Unshare::Net) || options.network == Some(cli::Network::None);
     Ok(Namespaces { uts: has(Unshare::Uts), ipc: has(Unshare::Ipc), net })
 }
 

@@ -175,7 +175,7 @@ impl Language {
         let (mut text, weight) = match (outcome, ended.stopped) {
             (Outcome::OomKilled, _) => (format!("was killed {after}: out of memory"), Weight::Danger),
             (Outcome::OomSurvived, _) => {
-                let who = run.victims.last().map_or(String::new(), |(_, v)| format!(" ({})", v.name));
+                let who = run.victims.last().map_or(String::new(), |v| format!(" ({})", v.name));
                 let lost = format!("the OOM killer took {}{who}", processes(kills, "other "));
                 (format!("{how}: {lost}, the main process lived"), Weight::Danger)
             }
@@ -204,8 +204,12 @@ impl Language {
 
     fn not_started(self, step: Step, what: &str, errno: i32) -> String {
         let why = crate::error::errno_text(errno);
+        let what = crate::error::printable(what);
         match (step, errno) {
             (Step::Exec, nix::libc::ENOENT | nix::libc::ENOTDIR) => format!("{what}: command not found"),
+            (Step::Interpreter, _) => {
+                format!("{what}: the program that its first line (or its format) asks for is missing")
+            }
             (Step::Exec, _) => format!("{what}: cannot be executed: {why}"),
             (Step::Workdir, _) => format!("cannot start in {what}: {why}"),
             (Step::User, _) => format!("cannot become user {what}: {why}"),

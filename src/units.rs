@@ -12,7 +12,10 @@ pub const ACCEPTED_SIZES: &str = "64m, 64M, 64MiB, 1.5G, 50% or max";
 
 /// The largest number of bytes that the kernel's page counters hold (`PAGE_COUNTER_MAX`, in bytes,
 /// `include/linux/page_counter.h`): what cgroup v1 prints for "no limit".
-pub const KERNEL_MAX: u64 = 9_223_372_036_854_771_712;
+pub fn kernel_max() -> u64 {
+    let page = page_size();
+    i64::MAX as u64 / page * page
+}
 
 /// The page size of every machine this was built for, in bytes; the kernel rounds limits down to it.
 pub fn page_size() -> u64 {
@@ -44,10 +47,10 @@ impl Limit {
         if bytes < page {
             return Err(format!("is below one page ({} bytes)", page));
         }
-        if bytes > KERNEL_MAX {
+        if bytes > kernel_max() {
             return Err("is more than the kernel can count".into());
         }
-        Ok(if bytes == KERNEL_MAX { Limit::Max } else { Limit::Bytes(bytes / page * page) })
+        Ok(if bytes == kernel_max() { Limit::Max } else { Limit::Bytes(bytes / page * page) })
     }
 
     /// Reads a limit as typed on the command line. `total` is what a percentage is of, in bytes.
@@ -82,6 +85,9 @@ impl Limit {
             None => plain_size(rest),
         }
         .map_err(explain)?;
+        if step < page_size() {
+            return Err(explain(format!("is less than a page ({} bytes)", page_size())));
+        }
         let target = match sign {
             1 => base.saturating_add(step),
             -1 => base.saturating_sub(step),
@@ -94,7 +100,7 @@ impl Limit {
     pub fn nudged(self, up: bool) -> Option<Limit> {
         let now = self.bytes()?;
         let step = (now / 10).max(page_size());
-        let target = if up { now.saturating_add(step).min(KERNEL_MAX - page_size()) } else { now - step.min(now) };
+        let target = if up { now.saturating_add(step).min(kernel_max() - page_size()) } else { now - step.min(now) };
         Limit::rounded(target).ok()
     }
 }
@@ -129,6 +135,9 @@ fn parse_absolute(text: &str, total: u64) -> Result<Limit, String> {
 /// `50%` as 50.0; `None` when the text is no percentage at all.
 fn percent(text: &str) -> Option<Result<f64, String>> {
     let number = text.strip_suffix('%')?;
+    if number.starts_with(['+', '-']) {
+        return Some(Err("is relative".into()));
+    }
     Some(match number.trim().parse::<f64>() {
         Ok(p) if p > 0.0 && p <= 100_000.0 => Ok(p),
         _ => Err("is not a usable percentage".into()),
@@ -138,6 +147,9 @@ fn percent(text: &str) -> Option<Result<f64, String>> {
 fn plain_size(text: &str) -> Result<u64, String> {
     if text.starts_with('-') {
         return Err("is negative".into());
+    }
+    if text.starts_with('+') {
+        return Err("is relative".into()); // only an edit can be, and that has taken its sign off
     }
     match parse_size::Config::new().with_binary().parse_size(text) {
         Ok(0) => Err("is no memory at all".into()),
@@ -206,7 +218,9 @@ mod tests {
 
     #[test]
     fn a_bad_size_is_refused_in_one_line_that_says_what_is_accepted() {
-        for text in ["0", "-5", "12zz", "", "18446744073709551616", "20E", "0%", "-3%", "1,5G", "5", "nan%"] {
+        for text in
+            ["0", "-5", "12zz", "", "18446744073709551616", "20E", "0%", "-3%", "1,5G", "5", "nan%", "+10%", "+5M"]
+        {
             let said = Limit::parse(text, M).expect_err(text);
             assert!(said.contains(ACCEPTED_SIZES), "{text}: {said}");
             assert_eq!(said.lines().count(), 1, "{text}");

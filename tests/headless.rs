@@ -97,6 +97,16 @@ fn exit_codes_are_those_that_shells_know() {
         let ended = Sandtop::run(options).sh(script).go();
         assert_eq!((ended.code, ended.outcome()), (code, outcome), "{script}: {}", ended.err);
     }
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("script");
+    fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let ended = Sandtop::run("").cmd([&script]).go();
+    assert_eq!((ended.code, ended.outcome()), (126, "failed_to_start"), "{}", ended.err);
+    assert!(ended.err.contains("missing") && !ended.err.contains("not found"), "{}", ended.err);
+    let ended = Sandtop::run("").cmd(["a\x1b[31m\nb"]).go();
+    assert!(!ended.err.contains('\x1b') && ended.err.lines().count() == 1, "{:?}", ended.err);
     for (command, code, word) in [
         ("/etc/passwd", 126, "Permission denied"),
         ("no-such-program", 127, "not found"),
@@ -138,6 +148,9 @@ fn what_sandtop_cannot_do_is_125_and_one_line() {
         ("run -u no-such-user true", "no-such-user"),
         ("run -w /no/such true", "/no/such"),
         ("run --json /no/such/file true", "/no/such/file"),
+        ("run --network host --unshare net true", "contradict"),
+        ("run -e =x true", "NAME=VALUE"),
+        ("run -m +10% true", "1.5G"),
         ("run", "no command"),
         ("", "sandtop demo"),
     ] {

@@ -205,3 +205,35 @@ fn a_widened_sandbox_gives_back_what_it_says() {
     let ended = Sandtop::run("--allow-new-privs").sh("grep NoNewPrivs /proc/self/status").go();
     assert_eq!(ended.out.split_whitespace().last(), Some("0"));
 }
+
+#[test]
+fn cgroup_mounts_are_out_of_reach_of_nested_user_namespaces_in_every_hierarchy() {
+    if !kernel_tier("cgroup_mounts_are_out_of_reach_of_nested_user_namespaces_in_every_hierarchy") {
+        return;
+    }
+    let before = fs::read_to_string("/sys/fs/cgroup/cpuset/cgroup.clone_children").unwrap_or_default();
+    // Through any of these a workload could freeze init, move it into its own group, or leave groups behind on the host.
+    let script = r#"for c in memory freezer cpuset pids cpu devices blkio; do
+        unshare -UrmC sh -c "d=\$(mktemp -d); mount -t cgroup -o $c x \$d && mkdir \$d/sandtop-leak && echo 1 > \$d/sandtop-leak/cgroup.procs && echo FROZEN > \$d/sandtop-leak/freezer.state"
+    done; unshare -Ur true && echo user namespaces work"#;
+    let ended = Sandtop::run("--timeout 20").sh(script).go();
+    assert_eq!((ended.code, ended.out.as_str()), (0, "user namespaces work\n"), "{}", ended.err);
+    for controller in ["memory", "freezer", "cpuset", "pids", "cpu", "devices", "blkio"] {
+        assert!(!Path::new("/sys/fs/cgroup").join(controller).join("sandtop-leak").exists(), "{controller}");
+    }
+    assert_eq!(before, fs::read_to_string("/sys/fs/cgroup/cpuset/cgroup.clone_children").unwrap_or_default());
+}
+
+#[test]
+fn a_process_cannot_fill_sandtops_memory_with_its_command_line() {
+    let test = "a_process_cannot_fill_sandtops_memory_with_its_command_line";
+    if !kernel_tier(test) || !has(test, "python3") {
+        return;
+    }
+    // As long as the kernel lets a command line be.
+    let long = "x".repeat(120 * 1024);
+    let mut argv = vec!["python3".to_string(), "-c".into(), "print('ran')".into()];
+    argv.extend(std::iter::repeat_n(long, 12));
+    let ended = Sandtop::run("-m 256M").cmd(argv).go();
+    assert_eq!((ended.code, ended.out.as_str()), (0, "ran\n"), "{}", ended.err);
+}

@@ -166,7 +166,7 @@ fn clean_removes_what_is_dead_and_nothing_else() {
     let name = parent.rsplit('/').next().unwrap().to_string();
     fs::create_dir(&parent).unwrap();
     let clean = || Sandtop::with(&format!("clean --cgroup-parent /{name}")).go();
-    assert_eq!(clean().out, "nothing to clean\n");
+    assert_eq!(clean().out, format!("nothing to clean below {parent}\n"));
     let live = Sandtop::run(&format!("--cgroup-parent /{name}")).cmd(["sleep", "1000"]).start();
     wait_for("a live group", || fs::read_dir(format!("{parent}/sandtop")).ok()?.flatten().find(|e| e.path().is_dir()));
     let inode = fs::read_link("/proc/self/ns/pid").unwrap().display().to_string();
@@ -208,4 +208,32 @@ fn clean_removes_what_is_dead_and_nothing_else() {
     }
     fs::remove_dir(format!("{parent}/sandtop")).unwrap();
     fs::remove_dir(parent).unwrap();
+}
+
+#[test]
+fn a_parent_that_ignores_sigchld_or_sighup_is_no_trouble() {
+    let test = "a_parent_that_ignores_sigchld_or_sighup_is_no_trouble";
+    if !kernel_tier(test) {
+        return;
+    }
+    // Daemons and cron start programs like this; the end must be seen all the same, and the workload finds it as it was.
+    let run = |options: &[&str]| {
+        let mut command = std::process::Command::new("env");
+        command.args(options).args([SANDTOP, "run", "-q", "--", "grep", "SigIgn", "/proc/self/status"]); // no shell: they reset it
+        let output = command.output().unwrap();
+        assert!(output.status.success());
+        u64::from_str_radix(String::from_utf8_lossy(&output.stdout).trim_start_matches("SigIgn:").trim(), 16).unwrap()
+    };
+    assert_eq!(run(&["--ignore-signal=CHLD"]) & 1 << (Signal::SIGCHLD as u64 - 1), 1 << (Signal::SIGCHLD as u64 - 1));
+    assert_eq!(run(&["--default-signal"]), 0);
+    // nohup: a hang-up is nothing to sandtop, and nothing to the workload.
+    let mut nohup = std::process::Command::new("env");
+    nohup.args(["--ignore-signal=HUP", SANDTOP, "run", "-q", "--", "sh", "-c", "kill -HUP $$; exit 9"]);
+    let mut child = nohup.spawn().unwrap();
+    let pid = child.id() as i32;
+    let _ = wait_until(Duration::from_secs(5), || {
+        group_of(pid).or_else(|| child.try_wait().ok()?.map(|_| Default::default()))
+    });
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGHUP);
+    assert_eq!(child.wait().unwrap().code(), Some(9));
 }

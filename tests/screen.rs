@@ -509,3 +509,57 @@ fn no_color_is_told_by_weight_alone() {
     let colours = ["\x1b[31m", "\x1b[36m", "\x1b[38;5;", "\x1b[38;2;"].iter().filter(|c| raw.contains(**c)).count();
     assert_eq!(colours, 0, "colours under NO_COLOR");
 }
+
+#[test]
+fn keys_that_come_faster_than_the_kernel_answers_all_count() {
+    if !kernel_tier("keys_that_come_faster_than_the_kernel_answers_all_count") {
+        return;
+    }
+    let mut t = screen("-m 200M", &["sleep", "1000"], 120, 40);
+    t.wait_text("running");
+    let group = group_of(t.sandtop()).expect("a group");
+    t.keys("-----");
+    let mut expected = 200 * M;
+    for _ in 0..5 {
+        expected = (expected - expected / 10) / 4096 * 4096;
+    }
+    wait_for("five steps down", || (number(&group, "memory.limit_in_bytes") == expected).then_some(()));
+    t.wait_text("→ 118M, by you");
+    assert!(!t.text().contains("default"), "{}", t.text());
+    // A key that is held against a refusal is one refusal.
+    t.keys("qy");
+    assert_eq!(t.end(), 137);
+}
+
+#[test]
+fn a_pipe_is_the_workloads_standard_input_on_the_screen_too() {
+    if !kernel_tier("a_pipe_is_the_workloads_standard_input_on_the_screen_too") {
+        return;
+    }
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &format!("echo through-the-pipe | {SANDTOP} -- cat")]);
+    let mut t = Terminal::start(command, 100, 30);
+    t.wait_text("through-the-pipe");
+    t.wait_text("exited 0");
+    t.keys("q");
+    assert_eq!(t.end(), 0);
+}
+
+#[test]
+fn what_a_workload_prints_stays_in_its_pane() {
+    if !kernel_tier("what_a_workload_prints_stays_in_its_pane") {
+        return;
+    }
+    // A title, the clipboard, a device query, a jump out of the pane, and a reset.
+    let script = r"printf '\033]0;STOLEN\007\033]52;c;U1RPTEVO\007\033[c\033[6n\033[1;1HHERE\033c\033[?1049hAFTER\n'; sleep 1000";
+    let mut t = screen("", &["sh", "-c", script], 100, 30);
+    t.wait_text("AFTER");
+    let raw = String::from_utf8_lossy(&t.raw).into_owned();
+    assert!(
+        !raw.contains("\x1b]0;STOLEN") && !raw.contains("\x1b]52;") && !raw.contains("\x1bc"),
+        "an escape sequence came through"
+    );
+    assert!(t.text().lines().next().is_some_and(|l| l.contains("sandtop") || l.contains("running")), "{}", t.text());
+    t.keys("qy");
+    assert_eq!(t.end(), 137);
+}

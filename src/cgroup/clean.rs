@@ -5,10 +5,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::{files, name, v1};
 use crate::error::{Error, Result};
@@ -69,9 +66,21 @@ fn empty_and_remove(dir: &Path) -> Result<()> {
             }
         }
         for pid in pids {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            kill_member(dir, pid);
         }
         std::thread::sleep(Duration::from_millis(5));
     }
     Err(Error::new(format!("{} does not get empty", dir.display())))
+}
+
+/// Kills a process that is in the group now: by a handle that was taken first, so that a pid that is used again meanwhile hits nobody else.
+fn kill_member(dir: &Path, pid: i32) {
+    let Some(handle) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { return };
+    let mut now = Vec::new();
+    for group in files::groups_below(dir) {
+        let _ = files::pids(&group, &mut now);
+    }
+    if now.contains(&pid) {
+        let _ = pidfd_send_signal(&handle, Signal::KILL);
+    }
 }

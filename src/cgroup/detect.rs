@@ -33,7 +33,7 @@ pub fn detect(mounts: &[Mount]) -> Result<Hierarchy> {
         ))
         .remedy("boot with systemd.unified_cgroup_hierarchy=0 (kernels before 6.12), or wait for the next version"),
         None => Error::new("there is no memory controller: no cgroup hierarchy with `memory` is mounted here").remedy(
-            "on the host, as root: mkdir -p /sys/fs/cgroup/memory && mount -t cgroup -o memory cgroup /sys/fs/cgroup/memory; in a container: run sandtop on the host",
+            "on the host, as root: mount -t tmpfs cgroup /sys/fs/cgroup && mkdir /sys/fs/cgroup/memory && mount -t cgroup -o memory cgroup /sys/fs/cgroup/memory; in a container: run sandtop on the host",
         ),
     })
 }

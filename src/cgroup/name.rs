@@ -26,8 +26,13 @@ impl Owner {
     /// When /proc cannot be read.
     pub fn myself() -> Result<Owner> {
         let pid = std::process::id() as i32;
-        let start = start_time(pid).ok_or_else(|| {
-            Error::new("cannot read /proc/self/stat").remedy("sandtop needs the /proc of its own pid namespace")
+        let path = Path::new("/proc/self/stat");
+        fs::File::open(path).map_err(|e| Error::io("read", path, e))?;
+        // The /proc of another pid namespace has another process under this number, or none.
+        let ours = fs::read_link("/proc/self").is_ok_and(|link| link == Path::new(&pid.to_string()));
+        let start = start_time(pid).filter(|_| ours).ok_or_else(|| {
+            Error::new(format!("/proc does not know us as process {pid}"))
+                .remedy("sandtop needs the /proc of its own pid namespace: mount -t proc proc /proc")
         })?;
         Ok(Owner { pid, start, namespace: pid_namespace()? })
     }

@@ -19,7 +19,7 @@ use super::{Cgroup, Detail, LimitsNow, WriteLimit, files, files::Kept, name};
 use crate::{
     error::{Error, Result},
     event::{Controller, LimitOutcome, MemoryStat, Sample},
-    units::{KERNEL_MAX, Limit},
+    units::{Limit, kernel_max},
 };
 
 /// The kernel charges a group in batches of 64 pages per CPU (`MEMCG_CHARGE_BATCH`, include/linux/memcontrol.h).
@@ -58,7 +58,10 @@ impl V1 {
     /// When a step fails; what was made until then is removed again.
     pub fn create(root: &Path, parent: &Path, owner: &name::Owner, cpus: u32, limit: Limit) -> Result<V1> {
         let dir = make_group(&parent.join(name::FOLDER), owner)?;
-        prepare(&dir, cpus, limit).and_then(|()| V1::open(root, &dir, cpus)).inspect_err(|_| remove_tree(&dir))
+        prepare(&dir, cpus, limit)
+            .map_err(explain_refusal)
+            .and_then(|()| V1::open(root, &dir, cpus))
+            .inspect_err(|_| remove_tree(&dir))
     }
 
     /// Opens P and L that are there, with all files that a sample needs.
@@ -114,7 +117,7 @@ impl V1 {
 
 /// Makes `folder/<owner's name>`. The folder may vanish in between: another sandtop removes it when it is empty.
 fn make_group(folder: &Path, owner: &name::Owner) -> Result<PathBuf> {
-    let mut n = 0;
+    let (mut n, mut tries) = (0, 0);
     loop {
         match files::make_dir(folder) {
             Err(e) if !e.is(Errno::EEXIST) => return Err(explain_refusal(e)),
@@ -124,7 +127,7 @@ fn make_group(folder: &Path, owner: &name::Owner) -> Result<PathBuf> {
         match files::make_dir(&dir) {
             Ok(()) => return Ok(dir),
             Err(e) if e.is(Errno::EEXIST) && n < 1000 => n += 1,
-            Err(e) if e.is(Errno::ENOENT) && n < 1000 => n += 1,
+            Err(e) if e.is(Errno::ENOENT) && tries < 1000 => tries += 1,
             Err(e) => return Err(explain_refusal(e)),
         }
     }
@@ -135,7 +138,11 @@ fn explain_refusal(error: Error) -> Error {
         return error.remedy("making a memory group on cgroup v1 needs root");
     }
     if error.is(Errno::EROFS) {
-        return error.remedy("the cgroup hierarchy is mounted read-only here; run sandtop on the host, or in a container started with --privileged");
+        return error
+            .remedy("cgroups are read-only here, as inside a container or another sandtop; run it on the host");
+    }
+    if error.is(Errno::ENOMEM) {
+        return error.remedy("the limit is too small even for an empty group; give -m 1M or more");
     }
     if error.is(Errno::ENOENT) {
         return error.remedy("--cgroup-parent must be an existing group of the memory hierarchy, as `mkdir` made it");
@@ -170,14 +177,14 @@ fn kernel_text(limit: Limit) -> String {
 
 fn mirror_of(limit: Limit, margin: u64) -> Limit {
     match limit {
-        Limit::Bytes(n) if n < KERNEL_MAX - margin => Limit::Bytes(n + margin),
+        Limit::Bytes(n) if n < kernel_max() - margin => Limit::Bytes(n + margin),
         _ => Limit::Max,
     }
 }
 
 fn read_limit(file: &Kept) -> Result<Limit> {
     Ok(match file.number()? {
-        n if n >= KERNEL_MAX => Limit::Max,
+        n if n >= kernel_max() => Limit::Max,
         n => Limit::Bytes(n),
     })
 }

@@ -6,9 +6,12 @@
 //! Refuses: anything that sandtop could do from outside.
 
 use std::{
+    ffi::OsStr,
     fs::File,
-    io::Write,
-    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
 };
 
 use nix::{
@@ -25,10 +28,13 @@ use nix::{
     unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve, setsid},
 };
 
+use rustix::thread::CapabilitySet;
+
 use super::{
     mounts, privileges,
     protocol::{Order, Report},
-    spec::{Spec, Streams, c_string},
+    seccomp,
+    spec::{Setup, Spec, Streams, c_string},
     sys::{self, Forked, Parent},
 };
 use crate::event::{StartFailure, Status, Step};
@@ -44,11 +50,8 @@ fn failed(step: Step, what: impl Into<String>) -> impl FnOnce(Errno) -> Failure 
 /// The re-exec'd helper: reads the spec, makes init, tells its pid, and is gone. The arguments are descriptors.
 pub fn helper(control: RawFd, spec: RawFd) -> ! {
     quiet_panics();
-    let control = sys::inherited(control);
-    let spec = match Spec::from_file(File::from(sys::inherited(spec))) {
-        Ok(spec) => spec,
-        Err(_) => sys::exit_now(125),
-    };
+    let (Some(control), Some(spec)) = (sys::inherited(control), sys::inherited(spec)) else { sys::exit_now(125) };
+    let Ok(spec) = Spec::from_file(File::from(spec)) else { sys::exit_now(125) };
     match sys::fork_into(namespaces(&spec), Parent::Ours) {
         Ok(Forked::Parent(pid)) => tell(&control, &Report::Init(pid.as_raw())),
         Ok(Forked::Child) => init(&control, &spec),
@@ -154,9 +157,8 @@ fn start(control: &OwnedFd, spec: &Spec) -> Result<Pid, Failure> {
         }
         Forked::Child => {
             let Err(failure) = main_process(control, spec);
-            let code = if failure.step == Step::Exec { exec_code(failure.errno) } else { 125 };
             tell(control, &Report::Failed(failure));
-            sys::exit_now(code)
+            sys::exit_now(125)
         }
     }
 }
@@ -170,57 +172,75 @@ fn let_go_of_streams() {
     }
 }
 
-/// The exit code for an exec that failed, as shells and `env` have it.
-fn exec_code(errno: i32) -> i32 {
-    if errno == Errno::ENOENT as i32 || errno == Errno::ENOTDIR as i32 { 127 } else { 126 }
-}
-
 enum Never {}
 
 /// The main process on its way to the command. Joins L first: no page of the command is uncounted.
 fn main_process(control: &OwnedFd, spec: &Spec) -> Result<Never, Failure> {
     let setup = &spec.setup;
-    File::from(sys::inherited(setup.join))
-        .write_all(b"0")
-        .map_err(|e| failed(Step::Join, "the memory group")(Errno::from_raw(e.raw_os_error().unwrap_or_default())))?;
+    let join = sys::inherited(setup.join).ok_or(Errno::EBADF).map_err(failed(Step::Join, "the memory group"))?;
+    nix::unistd::write(&join, b"0").map_err(failed(Step::Join, "the memory group"))?;
     nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).map_err(failed(Step::Unshare, "the cgroup namespace"))?;
     mounts::show_own_groups(&setup.mounts).map_err(|(path, errno)| failed(Step::Mount, path)(errno))?;
     if let Streams::Terminal(tty) = setup.streams {
-        own_terminal(tty).map_err(failed(Step::Terminal, "the terminal"))?;
+        own_terminal(tty, setup.keep_stdin).map_err(failed(Step::Terminal, "the terminal"))?;
     }
     tell(control, &Report::Joined(nix::unistd::getpid().as_raw()));
     // By its path, in the new mounts: a directory of the host's cgroup tree must not stay open as the current one.
-    let enter = || nix::unistd::chdir(&setup.workdir);
+    let enter = || nix::unistd::chdir(setup.workdir.as_os_str());
     if setup.workdir_chosen || enter().is_err() {
         nix::unistd::chdir("/").map_err(failed(Step::Workdir, "/"))?;
     }
     let privileges = &setup.privileges;
     privileges::shrink_bounding_set(privileges).map_err(failed(Step::Privileges, "capabilities"))?;
+    // Who was given SYS_ADMIN can mount what it likes. The filter needs no_new_privs, or the rights that are about to go.
+    let filtered = privileges.added & CapabilitySet::SYS_ADMIN.bits() == 0;
+    if filtered && privileges.allow_new {
+        install_filter()?;
+    }
     if let Some(identity) = &privileges.user {
         privileges::become_user(identity).map_err(failed(Step::User, identity.uid.to_string()))?;
     }
     privileges::give_up(privileges).map_err(failed(Step::Privileges, "capabilities"))?;
-    if setup.workdir_chosen {
-        enter().map_err(failed(Step::Workdir, setup.workdir.display().to_string()))?;
+    if filtered && !privileges.allow_new {
+        install_filter()?;
     }
-    restore_process(setup.open_files);
+    if setup.workdir_chosen {
+        enter().map_err(failed(Step::Workdir, setup.workdir.to_string_lossy()))?;
+    }
+    restore_process(setup);
     exec(spec)
 }
 
+fn install_filter() -> Result<(), Failure> {
+    let mut program = seccomp::program();
+    if program.is_empty() {
+        return Ok(());
+    }
+    match sys::install_filter(&mut program) {
+        Err(Errno::EINVAL) => Ok(()), // a kernel without seccomp: what it would deny is then only denied to others
+        other => other.map_err(failed(Step::Privileges, "the system-call filter")),
+    }
+}
+
 /// A session of its own on this terminal, as login makes it.
-fn own_terminal(tty: RawFd) -> Result<(), Errno> {
-    let tty = sys::inherited(tty);
+fn own_terminal(tty: RawFd, keep_stdin: bool) -> Result<(), Errno> {
+    let tty = sys::inherited(tty).ok_or(Errno::EBADF)?;
     setsid()?;
     rustix::process::ioctl_tiocsctty(&tty).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
-    dup2_stdin(&tty)?;
+    if !keep_stdin {
+        dup2_stdin(&tty)?;
+    }
     dup2_stdout(&tty)?;
     dup2_stderr(&tty)
 }
 
 /// Undoes what sandtop and init changed of the process that the user started.
-fn restore_process(open_files: u64) {
+fn restore_process(setup: &Setup) {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, open_files.min(hard), hard);
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, setup.open_files.min(hard), hard);
+    }
+    if setup.sigchld_ignored {
+        sys::ignore_sigchld(true);
     }
     let _ = sys::default_sigpipe();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
@@ -234,8 +254,9 @@ fn exec(spec: &Spec) -> Result<Never, Failure> {
     let name = spec.argv[0].to_string_lossy().into_owned();
     let mut worst = Errno::ENOENT;
     let named = || super::candidates(&spec.argv[0], &spec.env);
-    for path in spec.setup.program.as_ref().map_or_else(named, |program| vec![program.clone()]) {
+    for path in spec.setup.program.as_ref().map_or_else(named, |program| vec![program.into()]) {
         let path = c_string(path.as_os_str());
+        let file = std::path::PathBuf::from(OsStr::from_bytes(path.as_bytes()));
         let Err(mut errno) = execve(&path, &argv, &env);
         if errno == Errno::ENOEXEC {
             // A script without `#!`: shells and execvp give it to sh.
@@ -245,6 +266,9 @@ fn exec(spec: &Spec) -> Result<Never, Failure> {
             errno = again;
         }
         match errno {
+            Errno::ENOENT if file.exists() => {
+                return Err(failed(Step::Interpreter, name)(errno));
+            }
             Errno::ENOENT | Errno::ENOTDIR => {}
             Errno::EACCES => worst = errno, // another directory of PATH may have one that may be run
             other => return Err(failed(Step::Exec, name)(other)),

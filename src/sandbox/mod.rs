@@ -8,6 +8,7 @@ pub mod init;
 pub mod mounts;
 pub mod privileges;
 pub mod protocol;
+pub mod seccomp;
 pub mod spec;
 mod sys;
 
@@ -46,6 +47,20 @@ pub const INIT_COMMAND: &str = "__init";
 pub struct Sandbox {
     control: OwnedFd,
     init: Option<OwnedFd>,
+}
+
+/// Whether a signal was ignored when sandtop was started: then it stays so, for us and for the workload (`nohup`).
+pub fn was_ignored(signal: nix::sys::signal::Signal) -> bool {
+    sys::is_ignored(signal)
+}
+
+/// Takes SIGCHLD back where it was ignored, and tells whether it was: we and init must learn how children end.
+pub fn take_sigchld() -> bool {
+    let ignored = sys::is_ignored(nix::sys::signal::Signal::SIGCHLD);
+    if ignored {
+        sys::ignore_sigchld(false);
+    }
+    ignored
 }
 
 /// A report, and the pid outside of the process that sent it.
@@ -98,7 +113,10 @@ impl Sandbox {
         helper.arg(control.as_raw_fd().to_string()).arg(spec_file.as_raw_fd().to_string());
         helper.env_clear(); // the workload's environment is none of init's: no LD_PRELOAD in PID 1
         if tty.is_some() {
-            helper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            helper.stdout(Stdio::null()).stderr(Stdio::null());
+            if !spec.setup.keep_stdin {
+                helper.stdin(Stdio::null());
+            }
         }
         let child = helper.spawn().map_err(|e| Error::sys("start the sandbox's init (/proc/self/exe)", e));
         drop((theirs, control, join, tty, spec_file));
@@ -169,11 +187,16 @@ impl Sandbox {
         self.init.as_ref().map(AsFd::as_fd)
     }
 
-    /// Ends everything in the sandbox now, and waits until it is gone.
-    pub fn end(&mut self) {
+    /// Ends everything in the sandbox. The pidfd tells when it is gone.
+    pub fn kill(&self) {
         if let Some(init) = &self.init {
             let _ = pidfd_send_signal(init, Signal::KILL);
         }
+    }
+
+    /// Ends everything in the sandbox now, and waits until it is gone.
+    pub fn end(&mut self) {
+        self.kill();
         self.reap();
     }
 

@@ -4,7 +4,7 @@
 //! found from inside to the limit (`ARCHITECTURE.md`, "What the limit holds against"): writable cgroup mounts, the host-wide helpers in
 //! `/proc/sys` and `/sys`, and mounts of either kind in odd places.
 
-use std::path::{Path, PathBuf};
+use std::{ffi::OsString, path::Path};
 
 use nix::{
     errno::Errno,
@@ -22,6 +22,24 @@ const READ_ONLY_PROC: [&str; 8] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "
 const KERNEL_FILE_SYSTEMS: [&str; 9] =
     ["sysfs", "debugfs", "tracefs", "securityfs", "configfs", "bpf", "efivarfs", "pstore", "binfmt_misc"];
 
+/// The controllers of cgroup v1 (`SUBSYS` in include/linux/cgroup_subsys.h); the other options of a mount are none.
+const CONTROLLERS: [&str; 14] = [
+    "blkio",
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "debug",
+    "devices",
+    "freezer",
+    "hugetlb",
+    "memory",
+    "net_cls",
+    "net_prio",
+    "perf_event",
+    "pids",
+    "rdma",
+];
+
 /// Where the cgroup mounts are by convention, and where programs look for them.
 const CGROUP_DIR: &str = "/sys/fs/cgroup";
 
@@ -29,9 +47,9 @@ const CGROUP_DIR: &str = "/sys/fs/cgroup";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountPlan {
     /// Mounts to take away: every cgroup mount of the host.
-    pub detach: Vec<PathBuf>,
+    pub detach: Vec<OsString>,
     /// Mounts to make read-only, with the flags that they have and keep.
-    pub read_only: Vec<(PathBuf, u64)>,
+    pub read_only: Vec<(OsString, u64)>,
     /// The read-only view of the own groups: a directory below /sys/fs/cgroup, and the controllers mounted there.
     pub view: Vec<(String, String)>,
     /// Names below /sys/fs/cgroup that are links to those (`cpu` for `cpu,cpuacct`).
@@ -52,10 +70,10 @@ impl MountPlan {
             if mount.kind.starts_with("cgroup") || below_convention {
                 // Taking away the directory of the mounts takes away what is below it.
                 if !below_convention || mount.point == Path::new(CGROUP_DIR) {
-                    plan.detach.push(mount.point.clone());
+                    plan.detach.push(mount.point.clone().into());
                 }
             } else if mount.point.starts_with("/sys") || is_kernel_interface(mount) {
-                plan.read_only.push((mount.point.clone(), kept_flags(mount).bits()));
+                plan.read_only.push((mount.point.clone().into(), kept_flags(mount).bits()));
             }
         }
         plan.detach.reverse(); // the last mounted lies on top
@@ -65,10 +83,11 @@ impl MountPlan {
 
     fn plan_view(&mut self, mounts: &[Mount]) {
         for mount in mounts.iter().filter(|m| m.kind == "cgroup" && m.point.starts_with(CGROUP_DIR)) {
-            let known = |o: &&String| !matches!(o.as_str(), "rw" | "ro" | "xattr") && !o.contains('=');
-            let controllers: Vec<&str> = mount.super_options.iter().filter(known).map(String::as_str).collect();
+            let known = |o: &&str| CONTROLLERS.contains(o);
+            let controllers: Vec<&str> = mount.super_options.iter().map(String::as_str).filter(known).collect();
             let name = mount.point.file_name().map(|n| n.to_string_lossy().into_owned());
-            if let (Some(name), false) = (name, controllers.is_empty()) {
+            let seen = |name: &String| self.view.iter().any(|(n, _)| n == name);
+            if let Some(name) = name.filter(|name| !controllers.is_empty() && !seen(name)) {
                 if controllers.len() > 1 {
                     self.links.extend(controllers.iter().map(|c| (c.to_string(), name.clone())));
                 }
@@ -124,7 +143,7 @@ pub fn set_up(plan: &MountPlan) -> Result<(), MountError> {
         remount_read_only(&path, safe).map_err(at(&path))?;
     }
     for point in &plan.detach {
-        match umount2(point, MntFlags::MNT_DETACH) {
+        match umount2(Path::new(point), MntFlags::MNT_DETACH) {
             Err(Errno::EINVAL | Errno::ENOENT) => {} // went with the directory above it
             other => other.map_err(at(point))?,
         }
@@ -133,7 +152,8 @@ pub fn set_up(plan: &MountPlan) -> Result<(), MountError> {
         mount(Some("sysfs"), "/sys", Some("sysfs"), safe | MsFlags::MS_RDONLY, NONE).map_err(at("/sys"))?;
     }
     let covered = |point: &Path| plan.fresh_sys && point.starts_with("/sys");
-    for (point, flags) in plan.read_only.iter().filter(|(point, _)| !covered(point)) {
+    let read_only = plan.read_only.iter().map(|(point, flags)| (Path::new(point), flags));
+    for (point, flags) in read_only.filter(|(point, _)| !covered(point)) {
         match remount_read_only(point, MsFlags::from_bits_retain(*flags)) {
             Err(Errno::EINVAL | Errno::ENOENT) => {} // covered by another mount: out of reach
             other => other.map_err(at(point))?,
@@ -218,7 +238,7 @@ mod tests {
     #[test]
     fn every_cgroup_mount_goes_the_odd_one_too_and_the_last_mounted_first() {
         let plan = MountPlan::new(&systemd_hybrid(), Namespaces { uts: true, ipc: true, net: false });
-        assert_eq!(plan.detach, [PathBuf::from("/srv/odd"), PathBuf::from(CGROUP_DIR)]);
+        assert_eq!(plan.detach, ["/srv/odd", CGROUP_DIR]);
     }
 
     #[test]

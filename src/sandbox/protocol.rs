@@ -94,7 +94,7 @@ impl Report {
     }
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step::Unshare,
     Step::Mount,
     Step::Hostname,
@@ -106,6 +106,7 @@ const STEPS: [Step; 11] = [
     Step::Terminal,
     Step::Fork,
     Step::Exec,
+    Step::Interpreter,
 ];
 
 fn number(bytes: &[u8], at: usize) -> Option<i32> {

@@ -7,7 +7,6 @@ use std::{
     fs::File,
     io::{Read, Seek, Write},
     os::unix::ffi::{OsStrExt, OsStringExt},
-    path::PathBuf,
 };
 
 use serde::{Deserialize, Serialize};
@@ -58,9 +57,9 @@ pub struct Setup {
     /// The user, and what is taken away.
     pub privileges: Privileges,
     /// The file to execute, where it is not the one that `argv[0]` names.
-    pub program: Option<PathBuf>,
+    pub program: Option<OsString>,
     /// The directory to start in. The current one is entered before the user changes (as sudo does), a chosen one after.
-    pub workdir: PathBuf,
+    pub workdir: OsString,
     /// Whether that directory was chosen.
     pub workdir_chosen: bool,
     /// The soft limit of open files that the workload gets: sandtop raises its own.
@@ -69,6 +68,10 @@ pub struct Setup {
     pub held: bool,
     /// The workload's streams.
     pub streams: Streams,
+    /// Whether its standard input is sandtop's own all the same: a pipe or a file.
+    pub keep_stdin: bool,
+    /// Whether SIGCHLD was ignored when sandtop was started; the workload gets it back so.
+    pub sigchld_ignored: bool,
     /// The descriptor of L's `cgroup.procs`.
     pub join: i32,
 }
@@ -132,6 +135,8 @@ mod tests {
                 open_files: 1024,
                 held: false,
                 streams: Streams::Terminal(7),
+                keep_stdin: true,
+                sigchld_ignored: false,
                 join: 5,
             },
             argv: vec!["sh".into(), "".into(), OsString::from_vec(vec![0xff, b'\n', b' '])],

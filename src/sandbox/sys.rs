@@ -13,10 +13,12 @@ use nix::{
     unistd::Pid,
 };
 
-/// Takes ownership of a descriptor that was inherited by number.
-pub fn inherited(fd: RawFd) -> OwnedFd {
-    // SAFETY: called once per number, by the process that was started with exactly these descriptors for this purpose.
-    unsafe { OwnedFd::from_raw_fd(fd) }
+/// Takes ownership of a descriptor that was inherited by number; `None` for a number that is no open descriptor above 2.
+pub fn inherited(fd: RawFd) -> Option<OwnedFd> {
+    // SAFETY: F_GETFD reads a flag; a number that is not open is an error.
+    let open = fd > 2 && unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0;
+    // SAFETY: it is open, and taken once per number, by the process that was started with it for this purpose.
+    open.then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// What a fork made of this process.
@@ -52,7 +54,7 @@ pub fn fork_into(namespaces: libc::c_int, parent: Parent) -> Result<Forked, Errn
     let flags = (namespaces | whose) as libc::c_ulong | libc::SIGCHLD as libc::c_ulong;
     // SAFETY: this process has one thread, so the copy is whole. Without a stack argument and without CLONE_VM the call is
     // fork(2) with flags; the other arguments are ignored then.
-    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize) };
     match Errno::result(pid)? {
         0 => Ok(Forked::Child),
         pid => Ok(Forked::Parent(Pid::from_raw(pid as i32))),
@@ -131,4 +133,27 @@ pub fn raise_loopback() -> Result<(), Errno> {
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: SIOCSIFFLAGS reads the ifreq that it is given a pointer to, which lives past the call.
     Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) }).map(drop)
+}
+
+/// Installs a seccomp filter for this process and all that it becomes. Needs CAP_SYS_ADMIN or no_new_privs.
+pub fn install_filter(program: &mut [libc::sock_filter]) -> Result<(), Errno> {
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the kernel copies the program during the call; both it and the header outlive the call.
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter) }).map(drop)
+}
+
+/// Whether a signal is ignored here, as `nohup` or a daemon's parent may have arranged.
+pub fn is_ignored(signal: Signal) -> bool {
+    // SAFETY: sigaction is plain old data, and with no new action the call only fills it in.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let asked = unsafe { libc::sigaction(signal as libc::c_int, std::ptr::null(), &mut now) };
+    asked == 0 && now.sa_sigaction == libc::SIG_IGN
+}
+
+/// Ignores SIGCHLD, or no longer. While it is ignored the kernel reaps children itself, and nobody learns how they ended.
+pub fn ignore_sigchld(ignore: bool) {
+    let action = if ignore { SigHandler::SigIgn } else { SigHandler::SigDfl };
+    // SAFETY: neither action is a handler function.
+    let _ = unsafe { nix::sys::signal::signal(Signal::SIGCHLD, action) };
 }

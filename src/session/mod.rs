@@ -16,6 +16,10 @@ use history::{History, Point};
 /// How many dead processes a run keeps to show.
 const DEAD_KEPT: usize = 32;
 
+/// How many kills and edits a run keeps to mark, and how many of the kernel's victims by name.
+const MARKS_KEPT: usize = 2000;
+const VICTIMS_KEPT: usize = 256;
+
 /// How many entries the log keeps.
 const LOG_KEPT: usize = 2000;
 
@@ -69,8 +73,10 @@ pub struct Run {
     pub marks: Vec<(Duration, Mark)>,
     /// Its processes, by outside pid: the living, and the newest of the dead.
     pub processes: BTreeMap<i32, Row>,
-    /// Whom the kernel named as killed.
-    pub victims: Vec<(Duration, Victim)>,
+    /// Whom the kernel named as killed, the newest of them.
+    pub victims: Vec<Victim>,
+    /// How many it named.
+    pub named: u64,
     /// When the kill counter moved last.
     pub last_kill: Option<Duration>,
     hits_second_ago: Option<(Duration, u64)>,
@@ -181,7 +187,13 @@ impl Session {
                 self.next_limit = Some(*target);
                 self.note(at, What::LimitNext { to: *target });
             }
-            Event::Note(note) => self.note(at, What::Note(note.clone())),
+            Event::Note(note) => {
+                if let (Note::LimitChangedElsewhere { now }, Some(run)) = (note, self.runs.last_mut()) {
+                    run.limit = *now;
+                    run.limit_is_default = false;
+                }
+                self.note(at, What::Note(note.clone()));
+            }
             event => {
                 let Some(run) = self.runs.last_mut() else { return };
                 let number = run.started.run;
@@ -207,6 +219,11 @@ impl Session {
         self.run().is_some_and(|run| run.ended.is_none())
     }
 
+    /// Whether a command waits to be told to start.
+    pub fn is_held(&self) -> bool {
+        self.run().is_some_and(|run| run.started.held && run.running.is_none() && run.ended.is_none())
+    }
+
     fn start(&mut self, at: Duration, started: &Started) {
         self.next_limit = None;
         if self.runs.len() == RUNS_KEPT {
@@ -228,13 +245,21 @@ impl Session {
             && let What::OomKill { count: sum, victim: last, limit: then } = &mut before.what
         {
             // A count of nothing is the kernel naming whom it killed: it belongs to the kill before it.
-            let same = before.run == entry.run && *limit == *then && entry.at - before.at < SAME_KILL_STORY;
+            let same =
+                before.run == entry.run && *limit == *then && entry.at.saturating_sub(before.at) < SAME_KILL_STORY;
             if same || *count == 0 {
                 *sum += count;
                 *last = victim.clone().or(last.take());
                 before.at = if *count > 0 { entry.at } else { before.at };
                 return;
             }
+        }
+        if let (What::LimitBusy { .. }, Some(before)) = (&entry.what, self.log.last_mut())
+            && matches!(before.what, What::LimitBusy { .. })
+            && entry.at.saturating_sub(before.at) < SAME_KILL_STORY
+        {
+            *before = entry; // a held key is one refusal
+            return;
         }
         if self.log.len() == LOG_KEPT {
             self.log.remove(0);
@@ -261,6 +286,7 @@ impl Run {
             marks: Vec::new(),
             processes: BTreeMap::new(),
             victims: Vec::new(),
+            named: 0,
             last_kill: None,
             hits_second_ago: None,
         }
@@ -301,7 +327,7 @@ impl Run {
             Event::Processes(changes) => self.processes(at, changes),
             Event::LimitRequested { target } => self.writing = Some(*target),
             Event::LimitDone { target, outcome } => return self.limit_done(at, *target, outcome).into_iter().collect(),
-            Event::Victim(victim) => return self.victim(at, victim),
+            Event::Victim(victim) => return self.victim(victim),
             Event::Ended(ended) => {
                 self.ended = Some((at, ended.clone()));
                 self.writing = None;
@@ -321,10 +347,10 @@ impl Run {
         }
         let kills = sample.oom_kills.unwrap_or(0).saturating_sub(kills_before);
         if kills > 0 {
-            self.marks.push((at, Mark::Kill));
+            self.mark(at, Mark::Kill);
             self.last_kill = Some(at);
-            let named = self.victims.get(kills_before as usize..).and_then(<[_]>::last);
-            told.push(What::OomKill { count: kills, victim: named.map(|(_, v)| v.clone()), limit: self.limit });
+            let named = self.victims.last().filter(|_| self.named > kills_before);
+            told.push(What::OomKill { count: kills, victim: named.cloned(), limit: self.limit });
         }
         self.measure_hit_rate(at, sample.limit_hits.unwrap_or(0));
         self.stat = sample.stat.or(self.stat);
@@ -336,9 +362,16 @@ impl Run {
         told
     }
 
+    fn mark(&mut self, at: Duration, mark: Mark) {
+        if self.marks.len() == MARKS_KEPT {
+            self.marks.remove(0);
+        }
+        self.marks.push((at, mark));
+    }
+
     fn measure_hit_rate(&mut self, at: Duration, hits: u64) {
         let (since, base) = *self.hits_second_ago.get_or_insert((at, hits));
-        let seconds = (at - since).as_secs_f64();
+        let seconds = at.saturating_sub(since).as_secs_f64();
         if seconds >= 1.0 {
             self.hit_rate = hits.saturating_sub(base) as f64 / seconds;
             self.hits_second_ago = Some((at, hits));
@@ -346,13 +379,18 @@ impl Run {
     }
 
     fn limit_done(&mut self, at: Duration, target: Limit, outcome: &LimitOutcome) -> Option<What> {
-        self.writing = None;
+        if self.writing == Some(target) {
+            self.writing = None; // later edits may be queued behind this one
+        }
         Some(match outcome {
             LimitOutcome::Applied { now } => {
                 let from = std::mem::replace(&mut self.limit, *now);
                 self.limit_is_default = false;
+                if from == *now {
+                    return None; // nothing moved
+                }
                 let mark = if is_lower(from, *now) { Mark::LimitDown } else { Mark::LimitUp };
-                self.marks.push((at, mark));
+                self.mark(at, mark);
                 What::LimitMoved { from, to: *now }
             }
             LimitOutcome::Busy { usage, kept } => {
@@ -364,13 +402,17 @@ impl Run {
         })
     }
 
-    fn victim(&mut self, at: Duration, victim: &Victim) -> Vec<What> {
+    fn victim(&mut self, victim: &Victim) -> Vec<What> {
         if let Some(row) = self.processes.get_mut(&victim.host_pid) {
             row.oom_killed = true;
         }
-        self.victims.push((at, victim.clone()));
+        self.named += 1;
+        if self.victims.len() == VICTIMS_KEPT {
+            self.victims.remove(0);
+        }
+        self.victims.push(victim.clone());
         // Named before the counter was read: the coming sample takes the name. After it: the entry that is there gets it.
-        match self.victims.len() as u64 <= self.oom_kills().unwrap_or(0) {
+        match self.named <= self.oom_kills().unwrap_or(0) {
             true => vec![What::OomKill { count: 0, victim: Some(victim.clone()), limit: self.limit }],
             false => Vec::new(),
         }
@@ -379,7 +421,7 @@ impl Run {
     fn processes(&mut self, at: Duration, changes: &ProcessChanges) {
         for process in &changes.born {
             let cpu_read = (at, process.usage.cpu_ms);
-            let killed = self.victims.iter().any(|(_, v)| v.host_pid == process.host_pid);
+            let killed = self.victims.iter().any(|v| v.host_pid == process.host_pid);
             let row = Row { process: process.clone(), cpu: 0.0, died: None, oom_killed: killed, cpu_read };
             self.processes.insert(process.host_pid, row);
         }

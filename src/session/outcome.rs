@@ -54,11 +54,13 @@ impl Run {
     /// Whether the OOM killer took the main process: by name if the kernel named all its victims, else by the moment.
     fn main_was_victim(&self, ended_at: Duration, kills: u64) -> bool {
         let main = self.running.and_then(|(_, _, host_pid)| host_pid);
-        if main.is_some() && self.victims.iter().any(|(_, v)| Some(v.host_pid) == main) {
+        if main.is_some() && self.victims.iter().any(|v| Some(v.host_pid) == main) {
             return true;
         }
-        let all_named = main.is_some() && self.victims.len() as u64 >= kills;
-        !all_named && self.last_kill.is_some_and(|at| ended_at.saturating_sub(at) < KILL_AND_END)
+        let all_named = main.is_some() && self.named >= kills;
+        // The kernel frees about 16 GiB in a second, and a process has not ended before.
+        let freeing = Duration::from_millis(self.peak >> 24);
+        !all_named && self.last_kill.is_some_and(|at| ended_at.saturating_sub(at) < KILL_AND_END + freeing)
     }
 }
 
@@ -71,6 +73,7 @@ pub fn exit_code(ended: &Ended) -> u8 {
         (Status::Exited(code), _) => *code as u8,
         (Status::Signalled(n), _) => signal_code(*n),
         (Status::SandboxLost, _) => 125,
+        (Status::FailedToStart(failure), _) if failure.step == Step::Interpreter => 126,
         (Status::FailedToStart(failure), _) if failure.step != Step::Exec => 125,
         (Status::FailedToStart(failure), _) => match Errno::from_raw(failure.errno) {
             Errno::ENOENT | Errno::ENOTDIR => 127,

@@ -1,7 +1,7 @@
 //! A live run: the group, the sandbox, and what is read from them. Dropping it ends the run and removes the group.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     os::fd::AsFd,
     time::{Duration, Instant},
 };
@@ -31,6 +31,15 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Sweeping the processes may take this share of the time (1 in N).
 const SWEEP_SHARE: u32 = 30;
 
+/// When the processes could not be read, they are read again after this.
+const SWEEP_RETRY: Duration = Duration::from_millis(100);
+
+/// In a storm of OOMs the processes are read at most this often.
+const SWEEP_AT_OOM: Duration = Duration::from_millis(10);
+
+/// How many dead processes' pids are still taken for ours.
+const DEAD_REMEMBERED: usize = 1000;
+
 /// One run, from its sandbox's making to its end.
 pub struct Live {
     pub(super) group: Box<dyn Cgroup>,
@@ -42,6 +51,8 @@ pub struct Live {
     procs: ProcessTable,
     pids: Vec<i32>,
     writer: Option<Writer>,
+    /// Edits that were ordered and not answered yet.
+    writes: usize,
     limit: Limit,
     main: Option<(i32, i32)>,
     started: Option<Instant>,
@@ -53,10 +64,12 @@ pub struct Live {
     timeout_at: Option<Instant>,
     kill_at: Option<Instant>,
     sweep_due: Instant,
+    oom_sweep_due: Instant,
     check_due: Instant,
     told: HashSet<String>,
     /// Pids outside that the kernel's log named as chosen in our group, or that we have seen in it.
     ours: HashSet<i32>,
+    dead: VecDeque<i32>,
 }
 
 impl Live {
@@ -73,6 +86,7 @@ impl Live {
             procs: ProcessTable::default(),
             pids: Vec::new(),
             writer: None,
+            writes: 0,
             limit: plan.limit,
             main: None,
             started: None,
@@ -84,9 +98,11 @@ impl Live {
             timeout_at: None,
             kill_at: None,
             sweep_due: now,
+            oom_sweep_due: now,
             check_due: now + CHECK_EVERY,
             told: HashSet::new(),
             ours: HashSet::new(),
+            dead: VecDeque::new(),
         }
     }
 
@@ -148,19 +164,31 @@ impl Live {
     /// Reads the processes, as often as costs little.
     pub fn sweep(&mut self, now: Instant, out: &mut Outbox) {
         self.pids.clear();
+        self.sweep_due = now + SWEEP_RETRY;
         if self.group.pids(&mut self.pids).is_err() {
-            self.pids.clear();
+            return; // not read (no descriptor left, say): nobody has died of that
         }
         let changes = self.procs.sweep(&self.pids);
         self.ours.extend(changes.born.iter().map(|p| p.host_pid));
+        self.forget_dead(&changes.died);
         if !changes.is_empty() {
             out.push(Event::Processes(changes));
         }
         self.sweep_due = now + now.elapsed() * SWEEP_SHARE;
     }
 
+    /// A dead process's pid is ours for a while: the kernel names its victims late. After that it may be somebody else's.
+    fn forget_dead(&mut self, died: &[i32]) {
+        self.dead.extend(died);
+        while self.dead.len() > DEAD_REMEMBERED {
+            if let Some(pid) = self.dead.pop_front() {
+                self.ours.remove(&pid);
+            }
+        }
+    }
+
     fn check_limits(&mut self, out: &mut Outbox) {
-        let busy = self.writer.is_some(); // an edit may be half way: its own result tells
+        let busy = self.writes > 0; // an edit may be half way: its own result tells
         let Ok(limits) = self.group.limits() else { return };
         if limits.limit != self.limit && !busy {
             self.limit = limits.limit;
@@ -176,7 +204,10 @@ impl Live {
         self.group.oom_seen();
         self.sampler.oom(now);
         // While the victim still stands: its size is part of the story.
-        self.sweep(now, out);
+        if now >= self.oom_sweep_due {
+            self.sweep(now, out);
+            self.oom_sweep_due = now + SWEEP_AT_OOM;
+        }
     }
 
     /// Takes the kernel's log: whom it killed.
@@ -184,11 +215,15 @@ impl Live {
         let group = self.group.path();
         for said in log.drain() {
             match said {
-                Said::Chosen { pid, group: of } if of.starts_with(&group) => drop(self.ours.insert(pid)),
+                Said::Chosen { pid, group: of }
+                    if of.strip_prefix(&group).is_some_and(|rest| rest.starts_with('/')) =>
+                {
+                    self.ours.insert(pid);
+                }
                 Said::Killed(killed) if self.ours.contains(&killed.pid) => {
                     let pid = match self.main {
                         Some((inside, outside)) if outside == killed.pid => Some(inside),
-                        _ => self.procs.inside(killed.pid).and_then(|(pid, _)| pid),
+                        _ => self.procs.inside(killed.pid),
                     };
                     let name = killed.name;
                     out.push(Event::Victim(Victim { host_pid: killed.pid, pid, name, held: killed.held }));
@@ -213,8 +248,10 @@ impl Live {
                 self.held = false;
                 self.main = host_pid.map(|outside| (pid, outside));
                 self.ours.extend(host_pid);
-                self.started = Some(Instant::now());
-                self.timeout_at = self.timeout.map(|t| Instant::now() + t);
+                let now = Instant::now();
+                self.started = Some(now);
+                self.timeout_at = self.timeout.map(|t| now + t);
+                self.sampler.young(now); // it may have been held for long
                 out.push(Event::Running { pid, host_pid });
             }
             Report::Failed(failure) => self.failure = Some(failure),
@@ -239,10 +276,12 @@ impl Live {
         self.sandbox.order(Order::Signal(signal));
     }
 
-    /// Ends the run: with this signal, and with a kill if that is not heeded.
+    /// Ends the run: with this signal, and with a kill if that is not heeded. With no signal to send (0) the main process has got it already.
     pub fn stop(&mut self, why: Stopped, signal: i32) {
         self.stopped.get_or_insert(why);
-        self.sandbox.order(Order::Signal(signal));
+        if signal != 0 {
+            self.sandbox.order(Order::Signal(signal));
+        }
         if signal != nix::libc::SIGKILL {
             self.sandbox.order(Order::Signal(nix::libc::SIGCONT)); // a stopped process heeds nothing
             self.kill_at.get_or_insert(Instant::now() + GRACE);
@@ -265,6 +304,7 @@ impl Live {
         out.push(Event::LimitRequested { target });
         if let Some(writer) = &self.writer {
             writer.order(target);
+            self.writes += 1;
         }
         Ok(())
     }
@@ -272,6 +312,7 @@ impl Live {
     /// Tells how changes of the limit ended; the limit that then holds.
     pub fn limit_results(&mut self, out: &mut Outbox) -> Limit {
         while let Some((target, outcome)) = self.writer.as_ref().and_then(Writer::result) {
+            self.writes = self.writes.saturating_sub(1);
             match &outcome {
                 crate::event::LimitOutcome::Applied { now } => self.limit = *now,
                 crate::event::LimitOutcome::Busy { kept, .. } => self.limit = *kept,
@@ -288,10 +329,10 @@ impl Live {
         self.sandbox.reap();
         self.writer = None;
         let limit = self.limit_results(out);
-        let died = self.procs.sweep(&[]);
         if let Some(log) = log {
-            self.kernel_log(log, out);
+            self.kernel_log(log, out); // while the table still knows the victims' pids inside
         }
+        let died = self.procs.sweep(&[]);
         if let Ok(sample) = self.group.sample(Detail::Full) {
             out.push(Event::Sample(sample));
         }
@@ -333,7 +374,7 @@ impl Live {
     }
 }
 
-/// What the clockwork is told when a sample failed: nothing moved.
+/// What the clockwork is told when a sample failed: there is nothing to watch closely.
 fn nothing() -> crate::event::Sample {
     crate::event::Sample { usage: 0, peak: None, limit_hits: None, oom_kills: None, stat: None }
 }

@@ -58,7 +58,7 @@ pub enum News {
 pub struct Service {
     /// The size of the workload's own terminal; without one it gets sandtop's streams.
     pub terminal: Option<(u16, u16)>,
-    /// Gives the user's terminal back when the consumer is stuck and sandtop must go.
+    /// Gives the user's terminal back when the consumer is stuck and sandtop must go: must not wait for anything that it may hold.
     pub give_back: fn(),
 }
 
@@ -82,18 +82,30 @@ impl Waker {
     }
 }
 
-/// Signals that the supervisor takes, and that must be blocked in every thread.
+/// Signals that end a sandtop with a screen; `run` passes those on that it does not end at.
+const ENDING: [Signal; 9] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGALRM,
+    Signal::SIGABRT,
+    Signal::SIGVTALRM,
+    Signal::SIGPROF,
+    Signal::SIGXCPU,
+];
+
+/// Signals that the supervisor takes, and that must be blocked in every thread. One that was ignored when sandtop was started stays
+/// ignored (`nohup`): a blocked signal would reach the signalfd all the same.
 fn signals(screen: bool) -> SigSet {
-    let mut set = SigSet::from_iter([
-        Signal::SIGINT,
-        Signal::SIGTERM,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-        Signal::SIGUSR1,
-        Signal::SIGUSR2,
-    ]);
+    let mut set = SigSet::from_iter(ENDING);
+    set.add(Signal::SIGUSR1);
+    set.add(Signal::SIGUSR2);
     if screen {
         set.add(Signal::SIGTSTP); // the terminal is given back before stopping; `run` just stops
+    }
+    for signal in set.iter().filter(|s| crate::sandbox::was_ignored(*s)).collect::<Vec<_>>() {
+        set.remove(signal);
     }
     set
 }
@@ -217,6 +229,8 @@ struct Loop {
     live: Option<Live>,
     terminal_flags: EpollFlags,
     leaving: Option<(Instant, i32)>,
+    /// Another run was started while a batch of readiness was gone through: the rest of it is the last run's.
+    stale: bool,
     done: bool,
 }
 
@@ -260,6 +274,7 @@ impl Loop {
             live: None,
             terminal_flags: EpollFlags::empty(),
             leaving: None,
+            stale: false,
             done: false,
         };
         new.start_run()?;
@@ -267,6 +282,7 @@ impl Loop {
     }
 
     fn start_run(&mut self) -> Result<()> {
+        self.stale = true;
         let (live, early) = self.launcher.launch(&self.plan, self.service.terminal, &mut self.outbox)?;
         live.register(&self.epoll).map_err(|e| Error::sys("fill an epoll", e))?;
         self.terminal_flags = EpollFlags::empty();
@@ -288,6 +304,9 @@ impl Loop {
             for event in &ready[..n] {
                 let token = TOKENS.iter().find(|t| **t as u64 == event.data());
                 self.ready(*token.unwrap_or(&Token::Timer), event.events());
+                if std::mem::take(&mut self.stale) {
+                    break;
+                }
             }
             let now = Instant::now();
             if let Some(live) = &mut self.live {
@@ -322,7 +341,7 @@ impl Loop {
             Token::Wake => {
                 let _ = self.waker.0.read();
                 if let Some(live) = &mut self.live {
-                    self.plan.limit = live.limit_results(&mut self.outbox);
+                    self.plan.choose(live.limit_results(&mut self.outbox));
                 }
                 while let Ok(command) = self.commands.try_recv() {
                     self.obey(command);
@@ -383,7 +402,7 @@ impl Loop {
 
     fn end_run(&mut self) {
         let Some(live) = self.live.take() else { return };
-        self.plan.limit = live.finish(self.log.as_mut(), &mut self.outbox);
+        self.plan.choose(live.finish(self.log.as_mut(), &mut self.outbox));
         self.outbox.flush(Instant::now(), true);
     }
 
@@ -400,7 +419,6 @@ impl Loop {
                 }
             }
             (Command::SetLimit(target), Some(live)) => {
-                self.plan.limit_is_default = false;
                 if let Err(e) = live.set_limit(target, &self.waker, &mut self.outbox) {
                     let outcome = LimitOutcome::Failed { reason: e.to_string() };
                     self.outbox.push(Event::LimitDone { target, outcome });
@@ -408,7 +426,7 @@ impl Loop {
             }
             (Command::SetLimit(target), None) => {
                 self.plan.limit = target;
-                self.plan.limit_is_default = false;
+                self.plan.limit_is_default = false; // chosen, even if it is the same
                 self.outbox.push(Event::LimitDone { target, outcome: LimitOutcome::NextRun });
             }
             (Command::Go, Some(live)) => live.go(),
@@ -438,23 +456,28 @@ impl Loop {
             return self.screen_signal(signal);
         }
         let Some(live) = &mut self.live else { return };
-        let from_terminal = info.ssi_code == libc::SI_KERNEL;
+        // The terminal sends its signals to its whole foreground group, and the workload is in it unless it left.
+        let has_it = info.ssi_code == libc::SI_KERNEL && live.main_outside().is_some_and(in_our_group);
         match signal {
-            // The terminal sends these to its whole foreground group, and the workload is in it unless it left.
-            libc::SIGINT | libc::SIGQUIT if from_terminal => {
-                if !live.main_outside().is_some_and(in_our_group) {
-                    live.signal(signal);
-                }
-            }
+            libc::SIGINT | libc::SIGQUIT if has_it => {}
+            libc::SIGINT | libc::SIGQUIT if info.ssi_code == libc::SI_KERNEL => live.signal(signal),
+            libc::SIGHUP if has_it => live.stop(Stopped::Signal(signal), 0),
             libc::SIGINT | libc::SIGTERM | libc::SIGHUP => live.stop(Stopped::Signal(signal), signal),
             _ => live.signal(signal),
         }
     }
 
     fn screen_signal(&mut self, signal: i32) {
-        if matches!(signal, libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT) {
-            self.live = None;
+        if ENDING.iter().any(|s| *s as i32 == signal) {
             self.leaving = Some((Instant::now() + PATIENCE, signal));
+            if let Some(live) = &self.live {
+                live.sandbox.kill();
+            }
+        } else if signal != libc::SIGTSTP {
+            if let Some(live) = &self.live {
+                live.signal(signal);
+            }
+            return;
         }
         // The consumer may be stuck in a terminal that is gone; it is not waited for.
         let _ = self.outbox.tell(News::Signal(signal));
@@ -464,6 +487,7 @@ impl Loop {
         if let Some((at, signal)) = self.leaving
             && now >= at
         {
+            self.live = None;
             (self.service.give_back)();
             std::process::exit(128 + signal);
         }

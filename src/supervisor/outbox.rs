@@ -16,7 +16,7 @@ use std::{
 use crossbeam_channel::{Sender, TrySendError};
 
 use super::News;
-use crate::event::{Event, Note, Sample, Stamped};
+use crate::event::{Event, Note, Stamped};
 
 /// Nobody sees faster than this: waking a consumer for every sample at 1 kHz would cost more than sampling.
 pub const BATCH: Duration = Duration::from_millis(16);
@@ -38,6 +38,7 @@ pub struct Outbox {
     last_flush: Instant,
     in_flight: InFlight,
     dropped: u64,
+    thin_at: usize,
     /// In a debug build, a file that the tests read the very events from.
     trace: Option<File>,
 }
@@ -47,7 +48,7 @@ impl Outbox {
     pub fn new(to: Sender<News>, origin: Instant, in_flight: InFlight) -> Outbox {
         let trace = std::env::var_os("SANDTOP_TRACE").filter(|_| cfg!(debug_assertions));
         let trace = trace.and_then(|path| File::create(path).ok());
-        Outbox { to, waiting: Vec::new(), origin, last_flush: origin, in_flight, dropped: 0, trace }
+        Outbox { to, waiting: Vec::new(), origin, last_flush: origin, in_flight, dropped: 0, thin_at: WAITING, trace }
     }
 
     /// Stamps an event and sends it with the next batch.
@@ -64,8 +65,9 @@ impl Outbox {
             let _ = line.map(|line| trace.write_all(&line));
         }
         self.waiting.push(stamped);
-        if self.waiting.len() > WAITING {
+        if self.waiting.len() > self.thin_at {
             self.thin();
+            self.thin_at = (self.waiting.len() * 2).max(WAITING);
         }
     }
 
@@ -101,29 +103,44 @@ impl Outbox {
         self.in_flight.load(Ordering::Relaxed) > OUTPUT_IN_FLIGHT
     }
 
-    /// Drops every other sample; the one that stays carries the higher peak.
+    /// Drops every other sample, the one that stays carrying the higher peak, and makes one of the changes of processes between two samples
+    /// that stay.
     fn thin(&mut self) {
         let mut kept: Vec<Stamped> = Vec::with_capacity(self.waiting.len());
-        let mut carried: Option<Sample> = None;
+        let mut carried: Option<Stamped> = None;
+        let mut processes: Option<usize> = None; // where the changes are gathered
         for mut stamped in std::mem::take(&mut self.waiting) {
-            if let Event::Sample(sample) = &mut stamped.event {
-                match carried.take() {
+            match (&mut stamped.event, processes.and_then(|n| kept.get_mut(n))) {
+                (Event::Sample(sample), _) => match carried.take() {
                     None => {
-                        carried = Some(sample.clone());
+                        carried = Some(stamped);
                         self.dropped += 1;
                         continue;
                     }
                     Some(before) => {
-                        sample.peak = sample.peak.max(before.peak);
-                        sample.stat = sample.stat.or(before.stat);
+                        if let Event::Sample(before) = before.event {
+                            sample.peak = sample.peak.max(before.peak);
+                            sample.stat = sample.stat.or(before.stat);
+                        }
+                        processes = None;
                     }
+                },
+                (Event::Processes(new), Some(Stamped { event: Event::Processes(gathered), .. })) => {
+                    let newer = |pid: &i32| !new.changed.iter().any(|(p, _)| p == pid);
+                    gathered.changed.retain(|(pid, _)| newer(pid));
+                    gathered.born.append(&mut new.born);
+                    gathered.changed.append(&mut new.changed);
+                    gathered.died.append(&mut new.died);
+                    continue;
                 }
+                (Event::Processes(_), _) => processes = Some(kept.len()),
+                _ => {}
             }
             kept.push(stamped);
         }
         if let Some(last) = carried {
             self.dropped -= 1;
-            kept.push(Stamped { at: self.origin.elapsed(), event: Event::Sample(last) });
+            kept.push(last);
         }
         self.waiting = kept;
     }
@@ -132,6 +149,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Sample;
 
     fn sample(peak: u64) -> Event {
         Event::Sample(Sample { usage: 1, peak: Some(peak), limit_hits: None, oom_kills: None, stat: None })
@@ -145,7 +163,7 @@ mod tests {
             outbox.push(sample(if n == 4000 { 77 } else { 1 }));
             outbox.flush(Instant::now(), true);
         }
-        assert!(outbox.waiting.len() <= WAITING);
+        assert!(outbox.waiting.len() <= WAITING * 2);
         let peak = |batch: &[Stamped]| {
             batch
                 .iter()

@@ -50,6 +50,12 @@ impl Sampler {
         }
     }
 
+    /// The command starts only now: watch it closely from here.
+    pub fn young(&mut self, now: Instant) {
+        self.young_until = now + YOUNG;
+        self.next = self.next.min(now + FAST);
+    }
+
     /// When the next sample is due.
     pub fn next(&self) -> Instant {
         self.next

@@ -63,6 +63,8 @@ pub struct App {
     pub events_top: usize,
     /// The first line of the help that is shown.
     pub help_top: usize,
+    /// The limit that was asked for last and is not written yet: keys come faster than the kernel answers.
+    pub aimed: Option<Limit>,
     /// Run again as soon as the workload has ended.
     pub rerun_at_end: bool,
 }
@@ -82,13 +84,13 @@ impl App {
         match action {
             Action::Quit if session.is_alive() => self.popup = Popup::ConfirmQuit,
             Action::Quit => return vec![Effect::Quit],
-            Action::LimitUp => return nudge(session, true),
-            Action::LimitDown => return nudge(session, false),
+            Action::LimitUp => return self.nudge(session, true),
+            Action::LimitDown => return self.nudge(session, false),
             Action::LimitExact => self.popup = Popup::Limit(Input::default()),
             Action::Rerun if session.is_alive() => self.popup = Popup::ConfirmRerun,
             Action::Rerun => return vec![Effect::Command(Command::Rerun)],
             Action::Kill if session.is_alive() => return vec![Effect::Command(Command::Stop(nix::libc::SIGKILL))],
-            Action::Start if is_held(session) => return vec![Effect::Command(Command::Go)],
+            Action::Start if session.is_held() => return vec![Effect::Command(Command::Go)],
             Action::Kill | Action::Start => {}
             Action::Help => (self.popup, self.help_top) = (Popup::Help, 0),
             Action::FocusNext => self.focus = self.focus.next(),
@@ -109,6 +111,16 @@ impl App {
         Vec::new()
     }
 
+    fn nudge(&mut self, session: &Session, up: bool) -> Vec<Effect> {
+        let target = self.aimed.or_else(|| session.limit()).and_then(|limit| limit.nudged(up));
+        target.map(|limit| self.set_limit(limit)).into_iter().collect()
+    }
+
+    fn set_limit(&mut self, limit: Limit) -> Effect {
+        self.aimed = Some(limit);
+        Effect::Command(Command::SetLimit(limit))
+    }
+
     fn confirm(&mut self, session: &Session) -> Vec<Effect> {
         match std::mem::take(&mut self.popup) {
             Popup::ConfirmQuit => vec![Effect::Quit],
@@ -117,14 +129,29 @@ impl App {
                 self.rerun_at_end = true;
                 vec![Effect::Command(Command::Stop(nix::libc::SIGKILL))]
             }
-            Popup::Limit(input) => match limit_typed(session, input.value()) {
-                Ok(limit) => vec![Effect::Command(Command::SetLimit(limit))],
+            Popup::Limit(input) => match self.limit_typed(session, input.value()) {
+                Ok(limit) => vec![self.set_limit(limit)],
                 Err(_) => {
                     self.popup = Popup::Limit(input); // what is wrong is said below the line
                     Vec::new()
                 }
             },
             Popup::None | Popup::Help => Vec::new(),
+        }
+    }
+
+    /// The limit that a typed text means now.
+    ///
+    /// # Errors
+    /// One sentence that says what was wrong and what is accepted.
+    pub fn limit_typed(&self, session: &Session, text: &str) -> Result<Limit, String> {
+        Limit::parse_edit(text, self.aimed.or_else(|| session.limit()).unwrap_or(Limit::Max))
+    }
+
+    /// Takes note that an edit was answered.
+    pub fn limit_done(&mut self, target: Limit) {
+        if self.aimed == Some(target) {
+            self.aimed = None;
         }
     }
 
@@ -160,26 +187,4 @@ impl Focus {
             Focus::Output => Focus::Processes,
         }
     }
-}
-
-/// The limit that a typed text means now.
-///
-/// # Errors
-/// One sentence that says what was wrong and what is accepted.
-pub fn limit_typed(session: &Session, text: &str) -> Result<Limit, String> {
-    Limit::parse_edit(text, aimed_at(session).unwrap_or(Limit::Max))
-}
-
-/// The limit that edits start from: the one that is being written, if one is.
-fn aimed_at(session: &Session) -> Option<Limit> {
-    session.run().and_then(|run| run.writing).or_else(|| session.limit())
-}
-
-fn nudge(session: &Session, up: bool) -> Vec<Effect> {
-    let target = aimed_at(session).and_then(|limit| limit.nudged(up));
-    target.map(|limit| Effect::Command(Command::SetLimit(limit))).into_iter().collect()
-}
-
-fn is_held(session: &Session) -> bool {
-    session.run().is_some_and(|run| run.started.held && run.running.is_none() && run.ended.is_none())
 }

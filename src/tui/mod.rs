@@ -52,7 +52,7 @@ pub fn run(plan: Plan) -> Result<u8> {
     let size = size()?;
     let (rows, cols) = Regions::new(size, Focus::default()).pane_size();
     let argv = plan.argv.clone();
-    let service = Service { terminal: Some((rows, cols)), give_back: terminal::give_back };
+    let service = Service { terminal: Some((rows, cols)), give_back: terminal::wrest_back };
     let supervisor = Supervisor::start(plan, service)?;
     let mut ui = Ui {
         screen: Screen::take()?,
@@ -185,6 +185,7 @@ impl Ui {
                     self.supervisor.command(Command::Input(answers));
                 }
             }
+            Event::LimitDone { target, .. } => self.app.limit_done(*target),
             Event::Started(started) if started.run > 1 => self.pane.next_run(),
             _ => {}
         }

@@ -80,6 +80,19 @@ fn enter() -> io::Result<()> {
         .inspect_err(|_| give_back())
 }
 
+/// Gives the terminal back while another thread may be stuck in writing to it: past stdout's lock, and without waiting for
+/// a terminal that takes nothing.
+pub fn wrest_back() {
+    use std::os::unix::fs::OpenOptionsExt;
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+        if let Ok(mut tty) = std::fs::File::options().write(true).custom_flags(flags).open("/dev/tty") {
+            let _ = queue!(tty, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+        }
+        let _ = terminal::disable_raw_mode();
+    }
+}
+
 /// Gives the terminal back, from any thread, at most once for each time it was taken.
 pub fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {

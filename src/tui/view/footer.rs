@@ -2,6 +2,8 @@
 
 use ratatui::{Frame, layout::Rect, style::Style};
 
+use unicode_width::UnicodeWidthStr;
+
 use super::{View, put, span};
 use crate::tui::{app::Focus, input::BINDINGS};
 
@@ -12,15 +14,21 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         let spans = vec![span(" Ctrl-]", theme.key), span(" back to sandtop's keys", Style::new())];
         return put(frame, area, spans);
     }
-    let held = view.session.run().is_some_and(|run| run.started.held && run.running.is_none() && run.ended.is_none());
-    let mut spans = vec![span(" - +", theme.key), span(" limit", Style::new())];
-    for binding in BINDINGS.iter().filter(|b| !b.footer.is_empty()) {
-        spans.push(span(format!("  {}", binding.keys), theme.key));
-        spans.push(span(format!(" {}", binding.footer), Style::new()));
+    let mut keys: Vec<(&str, &str)> = vec![("- +", "limit")];
+    if view.session.is_held() {
+        keys.insert(0, ("Enter", "start"));
     }
-    if held {
-        spans.insert(0, span(" start ", Style::new()));
-        spans.insert(0, span(" Enter", theme.key));
+    keys.extend(BINDINGS.iter().filter(|b| !b.footer.is_empty()).map(|b| (b.keys, b.footer)));
+    let columns = |keys: &[(&str, &str)]| keys.iter().map(|(k, f)| k.width() + f.width() + 3).sum::<usize>();
+    // What gives way where room is short; never the help and the way out.
+    for less in ["type", "focus", "kill", "exact", "run again"] {
+        if columns(&keys) > usize::from(area.width) {
+            keys.retain(|(_, footer)| *footer != less);
+        }
     }
-    put(frame, area, spans);
+    let spans = keys.iter().enumerate().flat_map(|(n, (key, footer))| {
+        let lead = if n == 0 { " " } else { "  " };
+        [span(format!("{lead}{key}"), theme.key), span(format!(" {footer}"), Style::new())]
+    });
+    put(frame, area, spans.collect());
 }

@@ -25,9 +25,12 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         right.push(span("  widened: holds only against accidents", theme.warning));
     }
     let limit = view.words.limit(run.limit, run.limit_is_default);
-    right.push(span(format!("  limit {limit} "), theme.limit));
     let room = usize::from(area.width);
     let command = run.started.argv.join(" ");
+    let short = format!("{}{}", run.limit, if run.limit_is_default { " (default)" } else { "" });
+    // On the narrowest screens the default's explanation is left to the log: the command must be there.
+    let long_fits = width(&right) + limit.width() + 10 + command.width().min(10) <= room;
+    right.push(span(format!("  limit {} ", if long_fits { limit } else { short }), theme.limit));
     // What gives way first: the group, then our own name, then the end of the command.
     let version = match run.started.controller {
         Controller::V1 => "v1",

@@ -98,7 +98,7 @@ impl Regions {
 pub fn render(frame: &mut Frame, view: &View) {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        return too_small(frame, area, view.theme);
+        return too_small(frame, area, view);
     }
     let regions = Regions::new(area, view.app.focus);
     header::render(frame, regions.header, view);
@@ -113,12 +113,22 @@ pub fn render(frame: &mut Frame, view: &View) {
     }
 }
 
-fn too_small(frame: &mut Frame, area: Rect, theme: &Theme) {
+fn too_small(frame: &mut Frame, area: Rect, view: &View) {
     let (cols, rows) = SMALLEST;
-    let said =
-        [format!("sandtop needs {cols}×{rows};"), format!("this is {}×{}", area.width, area.height), "q quits".into()];
+    let said = [
+        format!("sandtop needs {cols}×{rows};"),
+        format!("this is {}×{}", area.width, area.height),
+        match view.app.popup {
+            Popup::ConfirmQuit => "End the workload? y n".into(),
+            _ => "q quits".into(),
+        },
+    ];
     for (n, text) in said.iter().enumerate().take(usize::from(area.height)) {
-        put(frame, Rect { y: area.y + n as u16, height: 1, ..area }, vec![Span::styled(text.clone(), theme.strong)]);
+        put(
+            frame,
+            Rect { y: area.y + n as u16, height: 1, ..area },
+            vec![Span::styled(text.clone(), view.theme.strong)],
+        );
     }
 }
 

@@ -25,30 +25,34 @@ fn usage(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
         span(format!("{:>7}", size_column(run.usage())), theme.strong),
         span(format!(" of {:<7}", limit.to_string()), Style::new()),
     ];
-    let mut parts = Vec::new();
+    let mut parts: Vec<[Span<'static>; 2]> = Vec::new();
     if let Some(stat) = run.stat {
         let mut part = |bytes: u64, word: &'static str, style: Style| {
-            parts.push(span(format!("{:>7}", size_column(bytes)), style));
-            parts.push(span(format!(" {word} "), theme.dim));
+            parts.push([span(format!("{:>7}", size_column(bytes)), style), span(format!(" {word} "), theme.dim)]);
         };
         part(stat.anon, "anon", theme.held);
+        part(stat.file, "file", theme.cache);
         if stat.shmem > 0 {
             part(stat.shmem, "shmem", theme.held);
         }
-        part(stat.file, "file", theme.cache);
         if let Some(kernel) = stat.kernel {
             part(kernel, "kernel", theme.held);
         }
     }
+    let all: usize = parts.iter().map(|part| width(part)).sum();
     if let Limit::Bytes(limit) = limit {
-        let bar = room.saturating_sub(width(&spans) + width(&parts) + 9).min(48);
+        let bar = room.saturating_sub(width(&spans) + all + 9).min(48);
         if bar >= 8 {
             spans.extend(gauge(view, run, limit, bar));
         }
         let percent = (run.usage() * 100 / limit.max(1)).min(999);
         spans.push(span(format!(" {percent:>3}% "), theme.strong));
     }
-    spans.extend(parts);
+    for part in parts {
+        if width(&spans) + width(&part) <= room {
+            spans.extend(part); // a number that would be cut would lie
+        }
+    }
     spans
 }
 
@@ -83,25 +87,31 @@ fn counts(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
         ("OOM kills", number(kills), kill_style, Some(Word::OomKills)),
     ];
     if run.ended.is_none() {
-        items.insert(0, ("headroom", headroom(run), theme.strong, None));
+        let headroom = ("headroom", headroom(run, room >= 100), theme.strong, None);
+        // Where room is short it is the first to give way: usage and limit say it as well.
+        items.insert(if room >= 80 { 0 } else { items.len() }, headroom);
     }
-    let files = room >= 150;
     let mut spans = Vec::new();
     for (word, value, style, file) in items {
-        spans.push(span(format!(" {word} "), theme.dim));
-        spans.push(span(value, style));
-        let file = file.filter(|_| files).map(|file| view.words.file(run.started.controller, file));
-        spans.push(span(file.map_or("  ".into(), |file| format!(" ({file})  ")), theme.dim));
+        let file = file.filter(|_| room >= 150).map(|file| view.words.file(run.started.controller, file));
+        let file = file.map_or(String::new(), |file| format!(" ({file})"));
+        let gap = if room >= 100 { "   " } else { "  " };
+        let lead = if spans.is_empty() { " " } else { gap };
+        let item = [span(format!("{lead}{word} "), theme.dim), span(value, style), span(file, theme.dim)];
+        if width(&spans) + width(&item) <= room {
+            spans.extend(item);
+        }
     }
     spans
 }
 
 /// What is left, and how much of what is used could be given back.
-fn headroom(run: &Run) -> String {
+fn headroom(run: &Run, wide: bool) -> String {
     let Some(limit) = run.limit.bytes() else { return "no limit".into() };
     let left = limit.saturating_sub(run.usage());
     match run.stat.map_or(0, |stat| stat.file) {
-        file if file < 1 << 20 => format!("{}, nothing to give back", size(left)),
+        file if file < 1 << 20 && wide => format!("{}, nothing to give back", size(left)),
+        file if file < 1 << 20 => size(left),
         file => format!("{} + {} cache", size(left), size(file)),
     }
 }

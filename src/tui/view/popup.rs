@@ -5,15 +5,12 @@ use ratatui::{
     layout::{Position, Rect},
     style::Style,
     text::{Line, Span},
-    widgets::{Block, Clear, Paragraph},
+    widgets::{Block, Clear, Paragraph, Wrap},
 };
 use unicode_width::UnicodeWidthStr;
 
 use super::{View, span};
-use crate::tui::{
-    app::{Popup, limit_typed},
-    input::BINDINGS,
-};
+use crate::tui::{app::Popup, input::BINDINGS};
 
 /// Draws the open popup.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
@@ -60,11 +57,13 @@ fn question(frame: &mut Frame, area: Rect, view: &View, what: &str, then: &str) 
 }
 
 fn limit(frame: &mut Frame, area: Rect, view: &View, input: &tui_input::Input) {
-    let inner = boxed(frame, area, view, "limit", 66, 4);
+    // Below the numbers: they are what one chooses by.
+    let lower = Rect { y: area.y + area.height / 2, height: area.height - area.height / 2, ..area };
+    let inner = boxed(frame, lower, view, "limit", 66, 5);
     let scroll = input.visual_scroll(usize::from(inner.width).saturating_sub(3));
     let shown: String = input.value().chars().skip(scroll).collect();
     let now = view.session.limit().map_or(String::new(), |limit| limit.to_string());
-    let below = match (input.value().trim(), limit_typed(view.session, input.value())) {
+    let below = match (input.value().trim(), view.app.limit_typed(view.session, input.value())) {
         ("", _) => span("80M, 1.5G, +10%, -16M, 50% or max", view.theme.dim),
         (_, Ok(limit)) => span(format!("{now} → {limit}"), view.theme.act),
         (_, Err(why)) => span(why, view.theme.danger),
@@ -81,7 +80,7 @@ fn limit(frame: &mut Frame, area: Rect, view: &View, input: &tui_input::Input) {
         Line::default(),
         Line::from(keys),
     ];
-    frame.render_widget(Paragraph::new(lines), inner);
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), inner);
     let cursor = input.visual_cursor().max(scroll) - scroll;
     frame.set_cursor_position(Position::new(inner.x + 2 + cursor as u16, inner.y));
 }

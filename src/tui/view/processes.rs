@@ -58,7 +58,7 @@ fn process(view: &View, run: &Run, depth: usize, row: &Row, width: usize) -> Vec
     let command = if process.command.is_empty() { &process.name } else { &process.command };
     let branch = if depth == 0 { String::new() } else { format!("{}└─ ", "  ".repeat((depth - 1).min(8))) };
     let share = match (run.usage(), row.died) {
-        (1.., None) => format!("{}%", (process.usage.rss * 100 / run.usage()).min(999)),
+        (1.., None) => format!("{}%", (process.usage.anon * 100 / run.usage()).min(100)),
         _ => String::new(),
     };
     let share = if width >= usize::from(WIDE) { format!(" {share:>6}") } else { String::new() };
@@ -67,13 +67,22 @@ fn process(view: &View, run: &Run, depth: usize, row: &Row, width: usize) -> Vec
         return vec![span(fit(&text, width), Style::new())];
     };
     let (sign, how, style) = match row.oom_killed {
-        true => ("✖", "OOM killed", view.theme.danger),
-        false => ("·", "ended", view.theme.dim),
+        true => ("✖", " OOM killed", view.theme.danger),
+        false => ("·", " ended", view.theme.dim),
     };
-    let end = format!(" {how} {}", moment(died.saturating_sub(run.origin())));
     let start = format!("{pid:>6} {sign:>5} {rss:>8}{share}  {branch}");
-    let room = width.saturating_sub(start.width() + end.width());
-    vec![span(start, style), span(fit(command, room), style.add_modifier(Modifier::CROSSED_OUT)), span(end, style)]
+    let at = format!(" {}", moment(died.saturating_sub(run.origin())));
+    // The command comes first; how and when it ended, as far as there is room for them.
+    let room = width.saturating_sub(start.width());
+    let least = command.width().min(12);
+    let mut end = String::new();
+    for part in [how, at.as_str()] {
+        if end.width() + part.width() + least <= room {
+            end += part;
+        }
+    }
+    let command = fit(command, room.saturating_sub(end.width()));
+    vec![span(start, style), span(command, style.add_modifier(Modifier::CROSSED_OUT)), span(end, style)]
 }
 
 /// The rows in tree order, with their depth. One whose parent is not in the sandbox any more is a root.

@@ -127,7 +127,7 @@ fn a_kill_is_red_and_a_move_is_the_users_colour() {
     };
     assert!(colours("✖").contains(&Some(Color::LightRed)));
     assert!(colours("▼").iter().all(|c| *c == Some(Color::LightMagenta)) && !colours("▼").is_empty());
-    assert!(colours("━").iter().any(|c| *c == Some(Color::Yellow)));
+    assert!(colours("━").contains(&Some(Color::Yellow)));
 }
 
 #[test]

@@ -199,15 +199,21 @@ fn listen_for_oom(dir: &Path) -> Result<EventFd> {
     Ok(event)
 }
 
-/// Removes a group and all below it, children first. What their caches hold is dropped first: a page of it would keep the dead group in the
-/// kernel. That costs milliseconds even where there is nothing to drop, so it is not done then.
+/// A dead group that holds more cache than this gives it up, in bytes.
+const CACHE_LEFT: u64 = 16 << 20;
+
+/// Removes a group and all below it, children first.
+///
+/// Much cache is dropped first: pages stay with the group that read them, so that the next run would read the same files for nothing and look smaller, and
+/// they keep the dead group in the kernel. A little, which is mostly programs and their libraries, is left: dropping it costs this run
+/// milliseconds, and every later one the time to read it again.
 fn remove_tree(dir: &Path) {
     // P holds nothing but L: it need not be searched.
     let mut groups = vec![dir.to_path_buf()];
     groups.extend(files::groups_below(&dir.join(LEAF)));
     for group in groups.iter().rev() {
         let cached = files::read(&group.join("memory.stat")).ok().and_then(|text| files::value_of(&text, "cache"));
-        if cached.is_some_and(|bytes| bytes > 0) {
+        if cached.is_some_and(|bytes| bytes > CACHE_LEFT) {
             let _ = files::write(&group.join("memory.force_empty"), "0");
         }
         let _ = files::remove_dir(group);

@@ -8,7 +8,7 @@ use std::{
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
-use super::{Token, Waker, outbox::Outbox, sampler::Sampler, terminal::Terminal, writer::Writer};
+use super::{Waker, outbox::Outbox, reactor::Token, sampler::Sampler, terminal::Terminal, writer::Writer};
 use crate::{
     cgroup::{Cgroup, Detail},
     error::{Result, panic_if_asked},

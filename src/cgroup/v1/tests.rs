@@ -1,0 +1,102 @@
+//! The v1 back-end on a directory of real kernel files.
+
+use super::*;
+
+const M: u64 = 1 << 20;
+
+/// A directory of real kernel files, as read from a 6.18 kernel.
+fn fixture() -> (tempfile::TempDir, PathBuf) {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("sandtop/1-2-3");
+    for group in [dir.clone(), dir.join(LEAF)] {
+        std::fs::create_dir_all(&group).unwrap();
+        for (name, text) in [
+            ("memory.usage_in_bytes", "73400320\n"),
+            ("memory.failcnt", "126\n"),
+            ("memory.max_usage_in_bytes", "104857600\n"),
+            ("memory.limit_in_bytes", "104857600\n"),
+            ("memory.stat", include_str!("../../../tests/data/v1-memory.stat")),
+            ("memory.kmem.usage_in_bytes", "421888\n"),
+            ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"),
+            ("cgroup.procs", "77\n0\n78\n"),
+        ] {
+            std::fs::write(group.join(name), text).unwrap();
+        }
+    }
+    (root, dir)
+}
+
+#[test]
+fn a_sample_takes_every_number_from_its_own_file() {
+    let (root, dir) = fixture();
+    let mut group = V1::open(root.path(), &dir, 2).unwrap();
+    let sample = group.sample(Detail::Stat).unwrap();
+    assert_eq!(sample.usage, 70 * M);
+    assert_eq!(sample.peak, Some(100 * M));
+    assert_eq!(sample.limit_hits, Some(126));
+    assert_eq!(sample.oom_kills, Some(1));
+    let stat = sample.stat.unwrap();
+    assert_eq!((stat.anon, stat.file, stat.shmem), (62914560, 4194304, 8388608));
+    assert_eq!(stat.kernel, Some(421888));
+    assert_eq!(group.path(), "/sandtop/1-2-3");
+    let peak = std::fs::read_to_string(dir.join("memory.max_usage_in_bytes")).unwrap();
+    assert!(peak.starts_with('0'), "the interval peak was not reset: {peak}");
+}
+
+#[test]
+fn kills_are_summed_over_the_subtree_and_outlive_their_group() {
+    let (root, dir) = fixture();
+    let inner = dir.join("leaf/inner");
+    std::fs::create_dir(&inner).unwrap();
+    std::fs::write(inner.join("memory.oom_control"), "oom_kill 4\n").unwrap();
+    let mut group = V1::open(root.path(), &dir, 2).unwrap();
+    assert_eq!(group.sample(Detail::Full).unwrap().oom_kills, Some(5)); // L 1, inner 4
+    std::fs::remove_dir_all(&inner).unwrap();
+    assert_eq!(group.sample(Detail::Full).unwrap().oom_kills, Some(5));
+}
+
+#[test]
+fn the_mirror_stands_one_batch_per_cpu_above_the_limit() {
+    assert_eq!(mirror_of(Limit::Bytes(100 * M), 2 * CHARGE_BATCH), Limit::Bytes(100 * M + 512 * 1024));
+    assert_eq!(mirror_of(Limit::Max, CHARGE_BATCH), Limit::Max);
+    let (root, dir) = fixture();
+    let now = V1::open(root.path(), &dir, 2).unwrap().limits().unwrap();
+    assert_eq!(now.limit, Limit::Bytes(100 * M));
+    assert_eq!(now.mirror_expected, Limit::Bytes(100 * M + 512 * 1024));
+}
+
+#[test]
+fn a_written_limit_is_read_back() {
+    let (root, dir) = fixture();
+    for name in ["memory.limit_in_bytes", "leaf/memory.limit_in_bytes"] {
+        std::fs::write(dir.join(name), "").unwrap(); // a plain file keeps what a shorter write leaves
+    }
+    std::fs::write(dir.join("memory.limit_in_bytes"), "104857600").unwrap();
+    let mut writer = V1::open(root.path(), &dir, 2).unwrap().limit_writer().unwrap();
+    assert_eq!(writer.write(Limit::Bytes(209715200)), LimitOutcome::Applied { now: Limit::Bytes(200 * M) });
+    assert_eq!(files::read(&dir.join("leaf/memory.limit_in_bytes")).unwrap(), (209715200 + 512 * 1024).to_string());
+}
+
+#[test]
+fn every_error_names_its_file() {
+    for missing in
+        ["memory.usage_in_bytes", "memory.failcnt", "leaf/memory.stat", "leaf/memory.oom_control", "leaf/cgroup.procs"]
+    {
+        let (root, dir) = fixture();
+        std::fs::remove_file(dir.join(missing)).unwrap();
+        let said = V1::open(root.path(), &dir, 2).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(said.contains(missing), "{missing}: {said}");
+    }
+    let (root, dir) = fixture();
+    std::fs::write(dir.join("memory.failcnt"), "many\n").unwrap();
+    let said = V1::open(root.path(), &dir, 2).unwrap().sample(Detail::Quick).unwrap_err().to_string();
+    assert!(said.contains("memory.failcnt") && said.contains("many"), "{said}");
+}
+
+#[test]
+fn pids_outside_our_namespace_show_as_zero_and_are_left_out() {
+    let (root, dir) = fixture();
+    let mut pids = Vec::new();
+    V1::open(root.path(), &dir, 2).unwrap().pids(&mut pids).unwrap();
+    assert_eq!(pids, [77, 78]);
+}

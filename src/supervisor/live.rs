@@ -323,10 +323,18 @@ impl Live {
         self.limit
     }
 
-    /// After init has ended: reads what is left to read, removes the group, and tells the end.
+    /// Whether init has told the end: everything but init itself is dead and reaped then, and the group is empty.
+    pub fn has_ended(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// After the end was told, or init was lost: reads what is left to read, removes the group, and tells the end. Init itself takes a while to
+    /// go, with its namespaces; it is waited for last, when `self` is dropped.
     pub fn finish(mut self, log: Option<&mut KernelLog>, out: &mut Outbox) -> Limit {
         self.hear(out);
-        self.sandbox.reap();
+        if !self.has_ended() {
+            self.sandbox.reap(); // the kernel lets init go last
+        }
         self.writer = None;
         let limit = self.limit_results(out);
         if let Some(log) = log {

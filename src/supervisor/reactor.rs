@@ -237,6 +237,9 @@ impl Reactor {
             Token::Control => {
                 if let Some(live) = &mut self.live {
                     live.hear(&mut self.outbox);
+                    if live.has_ended() {
+                        return self.end_run();
+                    }
                     if flags.contains(EpollFlags::EPOLLHUP) {
                         let _ = self.epoll.delete(live.sandbox.control()); // init is gone: its pidfd says so too
                     }

@@ -52,16 +52,27 @@ pub struct V1 {
 }
 
 impl V1 {
-    /// Makes P and L below `parent` (a directory of the hierarchy mounted at `root`), with this limit and without swap.
+    /// Makes P and L below `parent` (a directory of the hierarchy mounted at `root`), with this limit and without swap. `ready` is called
+    /// with L's `cgroup.procs` as soon as the limit stands, before the files that only watch are opened.
     ///
     /// # Errors
-    /// When a step fails; what was made until then is removed again.
-    pub fn create(root: &Path, parent: &Path, owner: &name::Owner, cpus: u32, limit: Limit) -> Result<V1> {
+    /// When a step fails; what was made until then is removed again, if nothing runs in it.
+    pub fn create(
+        root: &Path,
+        parent: &Path,
+        owner: &name::Owner,
+        cpus: u32,
+        limit: Limit,
+        ready: impl FnOnce(&File),
+    ) -> Result<V1> {
         let dir = make_group(&parent.join(name::FOLDER), owner)?;
-        prepare(&dir, cpus, limit)
-            .map_err(explain_refusal)
-            .and_then(|()| V1::open(root, &dir, cpus))
-            .inspect_err(|_| remove_tree(&dir))
+        let make = || -> Result<V1> {
+            prepare(&dir, cpus, limit).map_err(explain_refusal)?;
+            let join = Kept::open_rw(&dir.join(LEAF), "cgroup.procs")?;
+            ready(join.file());
+            V1::open_with(root, &dir, cpus, join)
+        };
+        make().inspect_err(|_| remove_tree(&dir))
     }
 
     /// Opens P and L that are there, with all files that a sample needs.
@@ -69,6 +80,10 @@ impl V1 {
     /// # Errors
     /// When a file that every v1 kernel has is missing.
     pub fn open(root: &Path, dir: &Path, cpus: u32) -> Result<V1> {
+        V1::open_with(root, dir, cpus, Kept::open_rw(&dir.join(LEAF), "cgroup.procs")?)
+    }
+
+    fn open_with(root: &Path, dir: &Path, cpus: u32, join: Kept) -> Result<V1> {
         let leaf = dir.join(LEAF);
         Ok(V1 {
             root: root.into(),
@@ -82,7 +97,7 @@ impl V1 {
             kernel: Kept::open(dir, "memory.kmem.usage_in_bytes").ok(),
             leaf_limit: Kept::open_rw(&leaf, "memory.limit_in_bytes")?,
             leaf_oom: Kept::open(&leaf, "memory.oom_control")?,
-            join: Kept::open_rw(&leaf, "cgroup.procs")?,
+            join,
             oom: listen_for_oom(dir).ok(),
             removed: false,
             leaf,

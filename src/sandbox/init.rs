@@ -8,6 +8,7 @@
 use std::{
     ffi::OsStr,
     fs::File,
+    io::IoSliceMut,
     os::{
         fd::{AsFd, AsRawFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt,
@@ -22,7 +23,7 @@ use nix::{
         resource::{Resource, getrlimit, setrlimit},
         signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask},
         signalfd::{SfdFlags, SignalFd},
-        socket::{MsgFlags, recv, send},
+        socket::{ControlMessageOwned, MsgFlags, recvmsg, send},
         wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
     },
     unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve, setsid},
@@ -73,7 +74,7 @@ pub fn fork(control: &OwnedFd, spec: &Spec) -> Result<i32, Errno> {
                 Streams::Terminal(tty) => tty,
                 Streams::Inherited => 0,
             };
-            sys::close_all_but(&[control.as_raw_fd(), spec.setup.join, tty]);
+            sys::close_all_but(&[control.as_raw_fd(), tty]);
             init(control, spec)
         }
     }
@@ -137,26 +138,23 @@ fn prepare(spec: &Spec) -> Result<SignalFd, Failure> {
     SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed(Step::Fork, "signals"))
 }
 
-/// Waits to be told, if held, and makes the main process.
+/// Waits to be told, and makes the main process.
 fn start(control: &OwnedFd, spec: &Spec) -> Result<Pid, Failure> {
-    if spec.setup.held {
-        tell(control, &Report::Holding);
-        match next_order(control) {
-            Some(Order::Go) => {}
-            Some(Order::Signal(n)) => {
-                tell(control, &Report::Ended { status: Status::Signalled(n), left_behind: 0 });
-                sys::exit_now(0)
-            }
-            None => sys::exit_now(0),
+    let join = match next_order(control) {
+        Some((Order::Go, Some(join))) => join,
+        Some((Order::Signal(n), _)) => {
+            tell(control, &Report::Ended { status: Status::Signalled(n), left_behind: 0 });
+            sys::exit_now(0)
         }
-    }
+        _ => sys::exit_now(0), // sandtop is gone
+    };
     match sys::fork().map_err(failed(Step::Fork, "the main process"))? {
         Forked::Parent(pid) => {
             let_go_of_streams();
             Ok(pid)
         }
         Forked::Child => {
-            let Err(failure) = main_process(control, spec);
+            let Err(failure) = main_process(control, spec, &join);
             tell(control, &Report::Failed(failure));
             sys::exit_now(125)
         }
@@ -175,10 +173,9 @@ fn let_go_of_streams() {
 enum Never {}
 
 /// The main process on its way to the command. Joins L first: no page of the command is uncounted.
-fn main_process(control: &OwnedFd, spec: &Spec) -> Result<Never, Failure> {
+fn main_process(control: &OwnedFd, spec: &Spec, join: &OwnedFd) -> Result<Never, Failure> {
     let setup = &spec.setup;
-    let join = sys::inherited(setup.join).ok_or(Errno::EBADF).map_err(failed(Step::Join, "the memory group"))?;
-    nix::unistd::write(&join, b"0").map_err(failed(Step::Join, "the memory group"))?;
+    nix::unistd::write(join, b"0").map_err(failed(Step::Join, "the memory group"))?;
     nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).map_err(failed(Step::Unshare, "the cgroup namespace"))?;
     mounts::show_own_groups(&setup.mounts).map_err(|(path, errno)| failed(Step::Mount, path)(errno))?;
     if let Streams::Terminal(tty) = setup.streams {
@@ -277,18 +274,25 @@ fn exec(spec: &Spec) -> Result<Never, Failure> {
     Err(failed(Step::Exec, name)(worst))
 }
 
-/// Waits for an order; `None` when sandtop is gone. What is no order is passed over.
-fn next_order(control: &OwnedFd) -> Option<Order> {
+/// Waits for an order, and takes the descriptor that may come with it; `None` when sandtop is gone. What is no order is passed over.
+fn next_order(control: &OwnedFd) -> Option<(Order, Option<OwnedFd>)> {
     let mut buffer = [0; 64];
     loop {
-        match recv(control.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-            Ok(0) => return None,
-            Ok(n) => match Order::decode(&buffer[..n]) {
-                Some(order) => return Some(order),
-                None => continue,
-            },
+        let mut parts = [IoSliceMut::new(&mut buffer)];
+        let mut space = nix::cmsg_space!(RawFd);
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        let message = match recvmsg::<()>(control.as_raw_fd(), &mut parts, Some(&mut space), flags) {
+            Ok(message) if message.bytes > 0 => message,
             Err(Errno::EINTR) => continue,
-            Err(_) => return None,
+            _ => return None,
+        };
+        let fds = message.cmsgs().into_iter().flatten().find_map(|c| match c {
+            ControlMessageOwned::ScmRights(fds) => fds.first().copied(),
+            _ => None,
+        });
+        let n = message.bytes;
+        if let Some(order) = Order::decode(&buffer[..n]) {
+            return Some((order, fds.and_then(sys::inherited)));
         }
     }
 }
@@ -306,8 +310,8 @@ fn watch(control: &OwnedFd, signals: &SignalFd, main: Pid) -> Report {
         if order {
             match next_order(control) {
                 None => sys::exit_now(0), // sandtop is gone
-                Some(Order::Go) => {}
-                Some(Order::Signal(n)) => {
+                Some((Order::Go, _)) => {}
+                Some((Order::Signal(n), _)) => {
                     let _ = Signal::try_from(n).map(|signal| kill(main, signal));
                 }
             }

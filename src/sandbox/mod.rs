@@ -15,7 +15,7 @@ mod sys;
 use std::{
     ffi::{OsStr, OsString},
     fs::File,
-    io::{self, IoSliceMut},
+    io::{self, IoSlice, IoSliceMut},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::{ffi::OsStrExt, process::CommandExt},
@@ -28,8 +28,8 @@ use nix::{
     errno::Errno,
     sys::{
         socket::{
-            AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, send, setsockopt, socketpair,
-            sockopt,
+            AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, send, sendmsg,
+            setsockopt, socketpair, sockopt,
         },
         wait::{Id, WaitPidFlag, waitid},
     },
@@ -67,14 +67,14 @@ pub fn take_sigchld() -> bool {
 pub type Heard = (Report, i32);
 
 impl Sandbox {
-    /// Starts the sandbox of this spec. `join` is L's `cgroup.procs`, `tty` the workload's end of its terminal, if it gets one; the
-    /// spec's descriptor numbers are set here.
+    /// Starts the sandbox of this spec, up to the point where the command is to be started: [`Sandbox::go`]. `tty` is the workload's end of its
+    /// terminal, if it gets one; the spec's descriptor number is set here. Until it is let go, the group can be made beside it.
     ///
     /// Must be called from the thread that will outlive the sandbox: the kernel's parent-death signal follows the thread.
     ///
     /// # Errors
     /// When the helper cannot be started or cannot make init.
-    pub fn launch(mut spec: Spec, join: &File, tty: Option<&OwnedFd>) -> Result<(Sandbox, Vec<Heard>)> {
+    pub fn launch(mut spec: Spec, tty: Option<&OwnedFd>) -> Result<(Sandbox, Vec<Heard>)> {
         let (ours, theirs) = socketpair(
             AddressFamily::Unix,
             SockType::SeqPacket,
@@ -84,28 +84,19 @@ impl Sandbox {
         .map_err(|e| Error::sys("make a socket pair", e))?;
         setsockopt(&ours, sockopt::PassCred, &true).map_err(|e| Error::sys("set up a socket", e))?;
         set_blocking(&theirs)?;
-        spec.setup.join = join.as_raw_fd();
         spec.setup.streams = tty.map_or(Streams::Inherited, |tty| Streams::Terminal(tty.as_raw_fd()));
         match init::fork(&theirs, &spec) {
             Ok(pid) => Ok((Sandbox { control: ours, init: Some(open_pidfd(pid)?) }, Vec::new())),
-            Err(Errno::EDEADLK) => Sandbox::re_exec(ours, theirs, spec, join, tty),
+            Err(Errno::EDEADLK) => Sandbox::re_exec(ours, theirs, spec, tty),
             Err(errno) => Err(no_namespaces(errno as i32)),
         }
     }
 
     /// Launches from a process with threads: a helper without any makes init.
-    fn re_exec(
-        ours: OwnedFd,
-        theirs: OwnedFd,
-        mut spec: Spec,
-        join: &File,
-        tty: Option<&OwnedFd>,
-    ) -> Result<(Sandbox, Vec<Heard>)> {
+    fn re_exec(ours: OwnedFd, theirs: OwnedFd, mut spec: Spec, tty: Option<&OwnedFd>) -> Result<(Sandbox, Vec<Heard>)> {
         // The helper inherits these by number; every other descriptor of sandtop is closed at exec.
         let control = inheritable(&theirs)?;
-        let join = inheritable(join)?;
         let tty = tty.map(inheritable).transpose()?;
-        spec.setup.join = join.as_raw_fd();
         spec.setup.streams = tty.as_ref().map_or(Streams::Inherited, |tty| Streams::Terminal(tty.as_raw_fd()));
         let spec_file = inheritable(&spec.to_file()?)?;
         let mut helper = Command::new("/proc/self/exe");
@@ -119,7 +110,7 @@ impl Sandbox {
             }
         }
         let child = helper.spawn().map_err(|e| Error::sys("start the sandbox's init (/proc/self/exe)", e));
-        drop((theirs, control, join, tty, spec_file));
+        drop((theirs, control, tty, spec_file));
         let mut child = child?;
         let mut sandbox = Sandbox { control: ours, init: None };
         let early = sandbox.wait_for_init();
@@ -170,6 +161,18 @@ impl Sandbox {
             return Err(Error::new("init is gone"));
         }
         Ok(Report::decode(&buffer[..n]).map(|report| (report, sender.unwrap_or_default())))
+    }
+
+    /// Lets the command go: init starts it, and it joins the group whose `cgroup.procs` this is before it becomes the command.
+    pub fn go(&self, join: &File) {
+        let (order, fds) = (Order::Go.encode(), [join.as_raw_fd()]);
+        let _ = sendmsg::<()>(
+            self.control.as_raw_fd(),
+            &[IoSlice::new(&order)],
+            &[ControlMessage::ScmRights(&fds)],
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        );
     }
 
     /// Gives init an order; one that it cannot take any more is moot.

@@ -6,7 +6,7 @@ use crate::event::{StartFailure, Status, Step};
 /// From sandtop to init.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Start the held command.
+    /// Start the command. L's `cgroup.procs`, open for writing, comes with it.
     Go,
     /// Send the main process this signal.
     Signal(i32),
@@ -17,8 +17,6 @@ pub enum Order {
 pub enum Report {
     /// The helper made init; this is its pid outside.
     Init(i32),
-    /// Init waits for [`Order::Go`].
-    Holding,
     /// The main process joined the group and is about to exec; this is its pid inside. The kernel stamps its pid outside on it.
     Joined(i32),
     /// The command did not start.
@@ -60,7 +58,6 @@ impl Report {
         let two = |tag: u8, a: i32, b: i32| [&[tag][..], &a.to_ne_bytes(), &b.to_ne_bytes()].concat();
         match self {
             Report::Init(pid) => two(b'i', *pid, 0),
-            Report::Holding => two(b'h', 0, 0),
             Report::Joined(pid) => two(b'j', *pid, 0),
             Report::Failed(failure) => {
                 let step = STEPS.iter().position(|s| *s == failure.step).unwrap_or(0) as i32;
@@ -79,7 +76,6 @@ impl Report {
         let ended = |status| Report::Ended { status, left_behind: b as u32 };
         Some(match tag {
             b'i' => Report::Init(a),
-            b'h' => Report::Holding,
             b'j' => Report::Joined(a),
             b'f' => Report::Failed(StartFailure {
                 step: *STEPS.get(a as usize)?,
@@ -131,7 +127,7 @@ mod tests {
             let report = Report::Ended { status, left_behind: 4 };
             assert_eq!(Report::decode(&report.encode()), Some(report));
         }
-        for report in [Report::Init(77), Report::Holding, Report::Joined(2)] {
+        for report in [Report::Init(77), Report::Joined(2)] {
             assert_eq!(Report::decode(&report.encode()), Some(report));
         }
     }

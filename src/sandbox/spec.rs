@@ -64,16 +64,12 @@ pub struct Setup {
     pub workdir_chosen: bool,
     /// The soft limit of open files that the workload gets: sandtop raises its own.
     pub open_files: u64,
-    /// Whether to wait for [`super::protocol::Order::Go`].
-    pub held: bool,
     /// The workload's streams.
     pub streams: Streams,
     /// Whether its standard input is sandtop's own all the same: a pipe or a file.
     pub keep_stdin: bool,
     /// Whether SIGCHLD was ignored when sandtop was started; the workload gets it back so.
     pub sigchld_ignored: bool,
-    /// The descriptor of L's `cgroup.procs`.
-    pub join: i32,
 }
 
 impl Spec {
@@ -133,11 +129,9 @@ mod tests {
                 workdir: "/tmp/a b".into(),
                 workdir_chosen: true,
                 open_files: 1024,
-                held: false,
                 streams: Streams::Terminal(7),
                 keep_stdin: true,
                 sigchld_ignored: false,
-                join: 5,
             },
             argv: vec!["sh".into(), "".into(), OsString::from_vec(vec![0xff, b'\n', b' '])],
             env: vec!["A=1".into(), "EMPTY=".into()],

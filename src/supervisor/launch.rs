@@ -1,4 +1,4 @@
-//! From a plan to a live run: group, terminal, sandbox, in this order; what was made is removed again when a later step fails.
+//! From a plan to a live run: terminal, sandbox, group, in this order; what was made goes again when a later step fails.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -50,9 +50,6 @@ impl Launcher {
     ) -> Result<(Live, Vec<Heard>)> {
         let now = (self.runs > 0).then(mountinfo::read).transpose()?;
         let mounts = now.as_ref().unwrap_or(&plan.mounts);
-        let mut group = match plan.hierarchy.controller {
-            Controller::V1 => V1::create(&plan.hierarchy.root, &plan.parent, &self.owner, self.cpus, plan.limit)?,
-        };
         let user = plan.privileges.user.as_ref().map(|u| (u.uid, u.gid));
         let spec = Spec {
             setup: Setup {
@@ -64,25 +61,24 @@ impl Launcher {
                 workdir: plan.workdir.0.clone().into(),
                 workdir_chosen: plan.workdir.1,
                 open_files: self.open_files,
-                held: plan.hold,
                 streams: Streams::Inherited,
                 keep_stdin: plan.keep_stdin,
                 sigchld_ignored: plan.sigchld_ignored,
-                join: -1,
             },
             argv: plan.argv.clone(),
             env: plan.env.clone(),
         };
-        let made = terminal.map(|(rows, cols)| Terminal::open(rows, cols, user)).transpose().and_then(|terminal| {
-            let theirs = terminal.as_ref().and_then(Terminal::workload_end);
-            Ok((Sandbox::launch(spec, group.join_file(), theirs)?, terminal))
-        });
-        let ((sandbox, early), terminal) = match made {
-            Ok(made) => made,
-            Err(e) => {
-                let _ = group.remove();
-                return Err(e);
-            }
+        let terminal = terminal.map(|(rows, cols)| Terminal::open(rows, cols, user)).transpose()?;
+        let theirs = terminal.as_ref().and_then(Terminal::workload_end);
+        let (sandbox, early) = Sandbox::launch(spec, theirs)?;
+        // While init mounts, the group is made; the command starts when there is a limit for it to start under.
+        let (root, parent) = (&plan.hierarchy.root, &plan.parent);
+        let group = match plan.hierarchy.controller {
+            Controller::V1 => V1::create(root, parent, &self.owner, self.cpus, plan.limit, |join| {
+                if !plan.hold {
+                    sandbox.go(join);
+                }
+            })?,
         };
         self.runs += 1;
         out.push(Event::Started(Box::new(self.started(plan, &group))));

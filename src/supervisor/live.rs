@@ -260,14 +260,14 @@ impl Live {
                 self.status = Some(status);
                 self.left_behind = left_behind;
             }
-            Report::Init(_) | Report::Holding => {}
+            Report::Init(_) => {}
         }
     }
 
     /// Lets a held command go.
     pub fn go(&mut self) {
         if self.held {
-            self.sandbox.order(Order::Go);
+            self.sandbox.go(self.group.join_file());
         }
     }
 

@@ -44,6 +44,7 @@ pub enum Mode {
 
 /// `sandtop run`.
 #[derive(Debug, Args)]
+#[command(override_usage = "sandtop run [OPTIONS] [--] COMMAND [ARG]...")]
 pub struct Run {
     /// How to run it.
     #[command(flatten)]
@@ -169,10 +170,18 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Result<Str
     Cli::try_parse_from(args).map_err(|e| match e.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(e.render().to_string()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingRequiredArgument => Err(Error::new(
-            format!("{}; try: sandtop -- stress --vm-bytes 200m --vm-keep -m 1, or: sandtop demo", missing(&e)),
+            format!("{}; try: sandtop -- stress --vm-bytes 200m --vm-keep -m 1, or: sandtop demo; sandtop --help tells more", missing(&e)),
         )),
+        ErrorKind::UnknownArgument => Err(Error::new(unknown(&one_line(&e.render().to_string())))),
         _ => Err(Error::new(one_line(&e.render().to_string()))),
     })
+}
+
+/// An option that is not ours; one of `run`'s says so.
+fn unknown(text: &str) -> String {
+    let of_run = ["'--json'", "'-q'", "'--quiet'"].iter().any(|option| text.contains(option));
+    let advice = if of_run { "that is an option of: sandtop run" } else { "sandtop --help lists the options" };
+    format!("{text}; {advice}")
 }
 
 fn missing(e: &clap::Error) -> String {
@@ -182,7 +191,8 @@ fn missing(e: &clap::Error) -> String {
 
 /// clap's error, without its second line, its usage and its advice to read the help.
 fn one_line(rendered: &str) -> String {
-    let lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
+    // "To pass it as a value" is about a parser, not about what the user wants.
+    let lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("as a value"));
     let told = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
     let text: Vec<&str> = told.map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: ")).collect();
     text.join("; ")

@@ -66,6 +66,9 @@ pub fn not_found(argv: &[OsString]) -> Option<String> {
                 .into(),
         ),
         "stress-ng" => Some("install it: apt install stress-ng, dnf install stress-ng".into()),
+        name if argv.len() == 1 && name.contains(' ') => {
+            Some("a whole line is for a shell: sandtop run -- sh -c 'LINE'".into())
+        }
         _ => None,
     }
 }

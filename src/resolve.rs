@@ -38,6 +38,9 @@ pub fn sudo_caller() -> Option<Uid> {
 pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
     let mem_total = mem_total();
     let limit = match &options.memory {
+        Some(text) if text == "--" => {
+            return Err(Error::new(format!("-m needs a size: {}", crate::units::ACCEPTED_SIZES)));
+        }
         Some(text) => Limit::parse(text, mem_total).map_err(|why| Error::new(format!("-m: {why}")))?,
         None => DEFAULT_LIMIT,
     };
@@ -111,7 +114,7 @@ fn need_root() -> Result<()> {
         return Ok(());
     }
     let exe = std::env::current_exe().map_or_else(|_| "sandtop".into(), |p| p.display().to_string());
-    Err(Error::new("sandtop needs root here: namespaces and cgroup v1 groups are root's to make").remedy(format!(
+    Err(Error::new("root is needed: namespaces and cgroup v1 groups are root's to make").remedy(format!(
         "sudo {exe} …   (the full path: sudo does not look where cargo installs; the command itself runs as you)"
     )))
 }

@@ -131,7 +131,7 @@ impl Language {
         // A charge batch per CPU above usage is what the kernel takes without reclaiming.
         let fits = (usage + 256 * 1024 * cpus).next_multiple_of(1 << 20);
         format!(
-            "limit {target} refused (EBUSY): {} are in use and cannot be given back; it stays {kept}. {} would fit, or K ends the workload",
+            "the kernel refused {target} (EBUSY): {} are in use and cannot be given back; the limit stays {kept}. {} would fit; K ends the workload",
             size(usage),
             size(fits)
         )
@@ -161,10 +161,11 @@ impl Language {
             return (String::new(), Weight::Plain);
         };
         let kills = run.oom_kills().unwrap_or(0);
+        let name = run.started.argv.first().map_or("", |a| a.rsplit('/').next().unwrap_or(a));
         let after = format!("after {}", duration(run.elapsed(run.at)));
         let how = match &ended.status {
-            Status::Exited(code) => format!("exited {code} {after}"),
-            Status::Signalled(n) => format!("was ended by {} {after}", signal_name(*n)),
+            Status::Exited(code) => format!("{name} exited {code} {after}"),
+            Status::Signalled(n) => format!("{name} was ended by {} {after}", signal_name(*n)),
             Status::FailedToStart(failure) => {
                 return (self.not_started(failure.step, &failure.what, failure.errno), Weight::Danger);
             }
@@ -173,7 +174,7 @@ impl Language {
             }
         };
         let (mut text, weight) = match (outcome, ended.stopped) {
-            (Outcome::OomKilled, _) => (format!("was killed {after}: out of memory"), Weight::Danger),
+            (Outcome::OomKilled, _) => (format!("{name} was killed {after}: out of memory"), Weight::Danger),
             (Outcome::OomSurvived, _) => {
                 let who = run.victims.last().map_or(String::new(), |v| format!(" ({})", v.name));
                 let lost = format!("the OOM killer took {}{who}", processes(kills, "other "));
@@ -197,7 +198,8 @@ impl Language {
             _ => (how, Weight::Plain),
         };
         if ended.left_behind > 0 {
-            text += &format!("; {} left behind, killed", processes(u64::from(ended.left_behind), ""));
+            let was = if ended.left_behind == 1 { "was" } else { "were" };
+            text += &format!("; {} {was} left behind, and killed", processes(u64::from(ended.left_behind), ""));
         }
         (text, weight)
     }
@@ -228,8 +230,7 @@ impl Language {
         let code = run.ended.as_ref().map_or(0, |(_, ended)| exit_code(ended));
         let hits = run.limit_hits().map_or(String::new(), |n| format!(", {}", count(n, "limit hit")));
         let limit = self.limit(run.limit, run.limit_is_default);
-        let name = run.started.argv.first().map_or("", String::as_str);
-        format!("{name} {how}; peak {} of {limit}{hits}; exit code {code}", size(run.peak))
+        format!("{how}; peak {} of {limit}{hits}; exit code {code}", size(run.peak))
     }
 }
 

@@ -45,7 +45,7 @@ impl Limit {
     fn rounded(bytes: u64) -> Result<Limit, String> {
         let page = page_size();
         if bytes < page {
-            return Err(format!("is below one page ({} bytes)", page));
+            return Err(format!("is below one page ({page} bytes), as if its unit were missing"));
         }
         if bytes > kernel_max() {
             return Err("is more than the kernel can count".into());

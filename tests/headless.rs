@@ -140,6 +140,9 @@ fn what_sandtop_cannot_do_is_125_and_one_line() {
     }
     for (args, word) in [
         ("run --no-such-option true", "--no-such-option"),
+        ("--json - true", "sandtop run"),
+        ("run -m -- true", "-m needs a size"),
+        ("run -m 100 true", "unit"),
         ("run -m 0 true", "1.5G"),
         ("run -m -5 true", "1.5G"),
         ("run -m 12zz true", "1.5G"),
@@ -398,7 +401,7 @@ fn what_is_left_behind_is_killed_and_counted() {
     }
     let ended = Sandtop::run("").sh("setsid sleep 1000 & (sleep 1001 & sleep 1002 &) ; exit 4").go();
     assert_eq!(ended.code, 4);
-    assert!(ended.err.contains("3 processes left behind, killed"), "{}", ended.err);
+    assert!(ended.err.contains("3 processes were left behind, and killed"), "{}", ended.err);
 }
 
 #[test]

@@ -126,7 +126,10 @@ impl Session {
             event => {
                 let Some(run) = self.runs.last_mut() else { return };
                 let number = run.started.run;
-                for what in run.apply(at, event) {
+                let told = run.apply(at, event);
+                let end = run.ended.as_ref().map_or(at, |(at, _)| *at);
+                for what in told {
+                    let at = if what == What::Ended { end } else { at };
                     self.tell(Entry { at, run: number, what });
                 }
             }

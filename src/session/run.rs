@@ -144,6 +144,8 @@ impl Run {
             Event::LimitDone { target, outcome } => return self.limit_done(at, *target, outcome).into_iter().collect(),
             Event::Victim(victim) => return self.victim(victim),
             Event::Ended(ended) => {
+                // Told once all was read and removed; it ended when the main process did.
+                let at = ended.wall.map_or(at, |wall| (self.origin() + wall).min(at));
                 self.ended = Some((at, ended.clone()));
                 self.writing = None;
                 return vec![What::Ended];

@@ -16,7 +16,7 @@ const YOUNG: Duration = Duration::from_secs(2);
 const AROUND_OOM: Duration = Duration::from_millis(200);
 
 /// Samples faster than this leave out what costs more than it tells: `memory.stat` …
-const STAT_EVERY: Duration = Duration::from_millis(5);
+const STAT_EVERY: Duration = Duration::from_millis(4);
 
 /// … and faster than this, the groups that the workload made itself.
 const FULL_EVERY: Duration = Duration::from_millis(100);

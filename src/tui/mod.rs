@@ -22,7 +22,7 @@ use ratatui::layout::Rect;
 use crate::{
     error::{EXIT_FAILED, Error, Result, panic_if_asked},
     event::{Command, Event, Stamped},
-    headless::hints_after,
+    headless::{hints_after, tell},
     plan::Plan,
     sentences::Language,
     session::{Session, outcome::exit_code},
@@ -67,9 +67,16 @@ pub fn run(plan: Plan) -> Result<u8> {
         offset: Duration::ZERO,
         drawn: None,
         dirty: true,
+        quitting: false,
         supervisor,
     };
-    ui.run()
+    let code = ui.run()?;
+    let closing = ui.session.run().filter(|run| run.ended.is_some()).map(|run| Language::English.summary(run));
+    drop(ui); // the terminal is the shell's again
+    if let Some(line) = closing {
+        tell(&line); // the screen is gone; how it ended stays
+    }
+    Ok(code)
 }
 
 fn size() -> Result<Rect> {
@@ -106,6 +113,8 @@ struct Ui {
     offset: Duration,
     drawn: Option<Instant>,
     dirty: bool,
+    /// The user wants to leave; the workload is ending.
+    quitting: bool,
     supervisor: Supervisor,
 }
 
@@ -158,6 +167,9 @@ impl Ui {
                 self.supervisor.took(&batch);
                 for stamped in &batch {
                     self.take(stamped);
+                }
+                if self.quitting && !self.session.is_alive() {
+                    return Ok(Next::End(self.exit_code()));
                 }
                 if let Some(effect) = self.app.observe(&self.session) {
                     return self.apply(effect);
@@ -254,6 +266,11 @@ impl Ui {
                 self.screen.suspend()?;
                 self.fit_pane()?;
                 self.dirty = true;
+            }
+            // Who asks twice does not wait for the end to be told.
+            Effect::Quit if self.session.is_alive() && !self.quitting => {
+                self.quitting = true;
+                self.supervisor.command(Command::Stop(nix::libc::SIGKILL));
             }
             Effect::Quit => return Ok(Next::End(self.exit_code())),
         }

@@ -29,12 +29,12 @@ const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇"
 /// Draws the chart with its rule.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let runs = &view.session.runs;
-    let legend = "█ held  ▒ cache  • peak  ━ limit  ✖ OOM kill";
+    let legend = "█ held  ▒ cache  • interval peak  ━ limit  ✖ OOM kill";
     let legend = if area.width >= 80 { legend } else { "" };
     rule(frame, area, "memory", legend, view.theme, false);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let Some(run) = runs.last() else { return };
-    let before = runs.len().checked_sub(2).and_then(|n| runs.get(n)).filter(|_| body.width >= 70);
+    let before = runs.len().checked_sub(2).and_then(|n| runs.get(n)).filter(|_| body.width >= 50);
     let scale = Scale::new(body.height.saturating_sub(1), before.into_iter().chain([run]), view);
     let buffer = frame.buffer_mut();
     scale.labels(buffer, body, view.theme);
@@ -61,13 +61,13 @@ struct Scale {
 
 impl Scale {
     fn new<'a>(rows: u16, runs: impl Iterator<Item = &'a Run>, view: &View) -> Scale {
-        let (mut peak, mut limit) = (1u64, 0u64);
-        for run in runs {
-            peak = peak.max(run.peak);
-            let limits = run.history.points().iter().map(|p| p.limit).chain([run.limit]);
-            limit = limits.filter_map(Limit::bytes).fold(limit, u64::max);
-        }
-        limit = view.session.next_limit.and_then(Limit::bytes).unwrap_or(0).max(limit);
+        let runs: Vec<&Run> = runs.collect();
+        let peak = runs.iter().map(|run| run.peak).fold(1, u64::max);
+        let next = view.session.next_limit.and_then(Limit::bytes);
+        let now = runs.iter().filter_map(|run| run.limit.bytes()).chain(next).fold(0, u64::max);
+        // A limit that was left behind is on the picture only if it does not flatten what is there now.
+        let before = runs.iter().flat_map(|run| run.history.points()).filter_map(|p| p.limit.bytes());
+        let limit = before.filter(|bytes| bytes / 4 <= now.max(peak)).fold(now, u64::max);
         let rows = rows.max(1);
         let height = f64::from(rows) * 8.0;
         // A limit far above all that is used would flatten the picture: once that is clear, it is named and not drawn.
@@ -123,7 +123,7 @@ fn round_up(bytes: f64) -> f64 {
     let power = 10f64.powf(value.log10().floor());
     let steps = [1.0, 2.0, 2.5, 5.0, 10.0];
     let nice = steps.iter().map(|s| s * power).find(|s| *s >= value * 0.999).unwrap_or(10.0 * power);
-    nice * unit
+    if nice >= 1000.0 { 1024.0 * unit } else { nice * unit }
 }
 
 /// One run's panel: from its start to now, or, live, its last minute.
@@ -142,7 +142,9 @@ fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View)
         }
     }
     limit_line(buffer, rows, run, &columns, scale, view);
-    if let (None, Limit::Bytes(limit)) = (scale.limit, run.limit) {
+    if let (Limit::Bytes(limit), None) =
+        (run.limit, run.limit.bytes().filter(|b| scale.level(*b) / 8 < u32::from(rows.height)))
+    {
         let text = format!("limit {} is far above ↑ ", size(limit));
         let width = text.chars().count() as u16;
         if width < rows.width {
@@ -278,7 +280,7 @@ mod tests {
         let m = f64::from(1 << 20);
         assert_eq!(round_up(23.0 * m), 25.0 * m);
         assert_eq!(round_up(50.0 * m), 50.0 * m);
-        assert_eq!(round_up(600.0 * m), 1000.0 * m);
+        assert_eq!(round_up(600.0 * m), 1024.0 * m);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use ratatui::{Frame, layout::Rect, style::Style};
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, put, rule, span};
+use super::{View, fit, put, rule, span};
 use crate::{
     sentences::{Weight, moment},
     session::{Entry, Run, What},
@@ -22,10 +22,15 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         let (time, sign) = (format!(" {} ", time(view, entry)), format!("{} ", sign(entry, weight)));
         let indent = time.width() + sign.width();
         let style = view.theme.weight(weight);
-        for (n, line) in wrap(&text, usize::from(area.width).saturating_sub(indent)).into_iter().enumerate() {
-            if y >= area.bottom() {
-                return;
-            }
+        let lines = wrap(&text, usize::from(area.width).saturating_sub(indent));
+        let room = usize::from(area.bottom().saturating_sub(y));
+        for (n, line) in lines.iter().take(room).enumerate() {
+            let cut = n + 1 == room && lines.len() > room;
+            let line = if cut {
+                fit(&format!("{line} …"), usize::from(area.width).saturating_sub(indent))
+            } else {
+                line.clone()
+            };
             let mut spans = vec![span(time.clone(), view.theme.dim), span(sign.clone(), style)];
             if n > 0 {
                 spans = vec![span(" ".repeat(indent), Style::new())];

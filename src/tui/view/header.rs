@@ -7,7 +7,10 @@ use super::{View, fit, put, span, width};
 use crate::{
     event::Controller,
     sentences::duration,
-    session::{Run, outcome::Outcome},
+    session::{
+        Run,
+        outcome::{Outcome, exit_code},
+    },
 };
 
 /// Draws the header.
@@ -17,7 +20,9 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         return put(frame, area, vec![span(" sandtop", theme.strong), span("  starting", theme.dim)]);
     };
     let (sign, state, style) = state(view, run);
-    let mut right: Vec<Span> = vec![span(format!("{sign} {state} {}", duration(run.elapsed(view.now))), style)];
+    let after = if run.ended.is_some() { " after" } else { "" };
+    let text = format!("{sign} {state}{after} {}", duration(run.elapsed(view.now)));
+    let mut right: Vec<Span> = vec![span(text, style)];
     if run.started.run > 1 {
         right.push(span(format!("  run {}", run.started.run), theme.strong));
     }
@@ -53,19 +58,26 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
 }
 
 /// The state as a sign, a word and a style.
-fn state(view: &View, run: &Run) -> (&'static str, &'static str, Style) {
+fn state(view: &View, run: &Run) -> (&'static str, String, Style) {
     let theme = view.theme;
-    match run.outcome() {
+    if let (Some(outcome @ (Outcome::Exited | Outcome::OomSurvived)), Some((_, ended))) = (run.outcome(), &run.ended) {
+        let text = format!("exited {}", exit_code(ended));
+        return match outcome {
+            Outcome::OomSurvived => ("✖", text, theme.danger),
+            _ => ("■", text, theme.strong),
+        };
+    }
+    let (sign, text, style) = match run.outcome() {
         None if run.running.is_none() && run.started.held => ("‖", "held", theme.warning),
         None if run.running.is_none() => ("○", "starting", theme.dim),
         None => ("●", "running", theme.good),
-        Some(Outcome::Exited) => ("■", "exited", theme.strong),
-        Some(Outcome::OomSurvived) => ("✖", "exited", theme.danger),
+        Some(Outcome::Exited | Outcome::OomSurvived) => ("■", "exited", theme.strong),
         Some(Outcome::OomKilled) => ("✖", "OOM killed", theme.danger),
         Some(Outcome::Signalled) => ("■", "killed", theme.warning),
         Some(Outcome::TimedOut) => ("■", "timed out", theme.warning),
         Some(Outcome::StoppedByUser) => ("■", "stopped", theme.act),
         Some(Outcome::FailedToStart) => ("✖", "not started", theme.danger),
         Some(Outcome::SandboxLost) => ("✖", "sandbox lost", theme.danger),
-    }
+    };
+    (sign, text.to_string(), style)
 }

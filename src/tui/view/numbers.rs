@@ -19,7 +19,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
 /// usage 79.9M of 80M ▕████▒▒  ▏ 99%   79.2M anon · 0.3M file · 0.4M kernel
 fn usage(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
     let theme = view.theme;
-    let limit = view.session.limit().unwrap_or(run.limit);
+    let limit = run.limit;
     let mut spans = vec![
         span(" usage ", theme.dim),
         span(format!("{:>7}", size_column(run.usage())), theme.strong),
@@ -39,7 +39,8 @@ fn usage(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
             part(kernel, "kernel", theme.held);
         }
     }
-    let all: usize = parts.iter().map(|part| width(part)).sum();
+    let all: usize =
+        parts.iter().map(|part| width(part)).sum::<usize>() + if view.session.next_limit.is_some() { 18 } else { 0 };
     if let Limit::Bytes(limit) = limit {
         let bar = room.saturating_sub(width(&spans) + all + 9).min(48);
         if bar >= 8 {
@@ -47,6 +48,9 @@ fn usage(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
         }
         let percent = (run.usage() * 100 / limit.max(1)).min(999);
         spans.push(span(format!(" {percent:>3}% "), theme.strong));
+    }
+    if let Some(next) = view.session.next_limit {
+        parts.insert(0, [span(format!("  next run {next} "), theme.act), span("", theme.dim)]);
     }
     for part in parts {
         if width(&spans) + width(&part) <= room {
@@ -110,8 +114,8 @@ fn headroom(run: &Run, wide: bool) -> String {
     let Some(limit) = run.limit.bytes() else { return "no limit".into() };
     let left = limit.saturating_sub(run.usage());
     match run.stat.map_or(0, |stat| stat.file) {
-        file if file < 1 << 20 && wide => format!("{}, nothing to give back", size(left)),
+        file if file < 1 << 20 && wide => format!("{}, no cache to give back", size(left)),
         file if file < 1 << 20 => size(left),
-        file => format!("{} + {} cache", size(left), size(file)),
+        file => format!("{}, and {} of cache can go", size(left), size(file)),
     }
 }

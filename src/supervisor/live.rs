@@ -31,6 +31,9 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Sweeping the processes may take this share of the time (1 in N).
 const SWEEP_SHARE: u32 = 30;
 
+/// However cheap a sweep is, the next comes not before this: below it the eye sees nothing, and 1 kHz is for the group's files.
+const SWEEP_LEAST: Duration = Duration::from_millis(10);
+
 /// When the processes could not be read, they are read again after this.
 const SWEEP_RETRY: Duration = Duration::from_millis(100);
 
@@ -174,7 +177,7 @@ impl Live {
         if !changes.is_empty() {
             out.push(Event::Processes(changes));
         }
-        self.sweep_due = now + now.elapsed() * SWEEP_SHARE;
+        self.sweep_due = now + (now.elapsed() * SWEEP_SHARE).max(SWEEP_LEAST);
     }
 
     /// A dead process's pid is ours for a while: the kernel names its victims late. After that it may be somebody else's.

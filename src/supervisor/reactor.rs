@@ -197,10 +197,14 @@ impl Reactor {
     fn rearm(&mut self) {
         let deadlines =
             [self.outbox.deadline(), self.leaving.map(|(at, _)| at), self.live.as_ref().map(Live::deadline)];
-        if let Some(next) = deadlines.into_iter().flatten().min() {
-            let wait = next.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
-            let _ = self.timer.set(Expiration::OneShot(TimeSpec::from(wait)), TimerSetTimeFlags::empty());
-        }
+        // Setting it takes back what it announced, so that it need not be read.
+        let _ = match deadlines.into_iter().flatten().min() {
+            Some(next) => {
+                let wait = next.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
+                self.timer.set(Expiration::OneShot(TimeSpec::from(wait)), TimerSetTimeFlags::empty())
+            }
+            None => self.timer.unset(),
+        };
         let Some(live) = &mut self.live else { return };
         let mut wanted = EpollFlags::empty();
         wanted.set(EpollFlags::EPOLLIN, !self.outbox.is_choked());
@@ -213,7 +217,7 @@ impl Reactor {
 
     fn ready(&mut self, token: Token, flags: EpollFlags) {
         match token {
-            Token::Timer => drop(self.timer.wait()),
+            Token::Timer => {} // what is due is done after every wait
             Token::Wake => {
                 let _ = self.waker.0.read();
                 if let Some(live) = &mut self.live {

@@ -15,7 +15,7 @@ const YOUNG: Duration = Duration::from_secs(2);
 /// Around an OOM the counters are watched closely for this long: the eventfd fires before the kill is counted.
 const AROUND_OOM: Duration = Duration::from_millis(200);
 
-/// Samples faster than this leave out what costs more than it tells: `memory.stat` …
+/// Samples faster than this leave out what costs more than it tells: `memory.stat` … (a little less than the fast step, so that each of those has it)
 const STAT_EVERY: Duration = Duration::from_millis(4);
 
 /// … and faster than this, the groups that the workload made itself.

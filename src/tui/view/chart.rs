@@ -120,9 +120,9 @@ fn round_up(bytes: f64) -> f64 {
         unit *= 1024.0;
     }
     let value = bytes / unit;
-    let power = 10f64.powf(value.log10().floor());
-    let steps = [1.0, 2.0, 2.5, 5.0, 10.0];
-    let nice = steps.iter().map(|s| s * power).find(|s| *s >= value * 0.999).unwrap_or(10.0 * power);
+    // A table, not a logarithm: that would load the mathematics library at every start.
+    let steps = [1.0, 2.0, 2.5, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0, 200.0, 250.0, 500.0, 1000.0];
+    let nice = steps.into_iter().find(|step| *step >= value * 0.999).unwrap_or(1024.0);
     if nice >= 1000.0 { 1024.0 * unit } else { nice * unit }
 }
 

@@ -87,8 +87,20 @@ pub struct Worker {
     pub work: crate::demo::Work,
 }
 
+/// `sandtop run` alone: what scripts start most is not to wait for the rest to be built.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sandtop run",
+    about = "Run a command under a memory limit, without a screen",
+    override_usage = "sandtop run [OPTIONS] [--] COMMAND [ARG]..."
+)]
+struct RunAlone {
+    #[command(flatten)]
+    run: Run,
+}
+
 /// How to run a command. Named as docker names them.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Options {
     /// Memory limit: 64m, 1.5G, 50% (of this machine's memory) or max [default: 100M]
     #[arg(short, long, value_name = "SIZE", allow_hyphen_values = true)]
@@ -167,7 +179,15 @@ pub enum Unshare {
 /// # Errors
 /// One line that says what was wrong and what is accepted; help and version are no errors but `Err(Ok(text))`.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Result<String, Error>> {
-    Cli::try_parse_from(args).map_err(|e| match e.kind() {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let parsed = match args.get(1) {
+        Some(word) if word == "run" => RunAlone::try_parse_from(&args[1..]).map(|alone| {
+            let mode = Some(Mode::Run(alone.run));
+            Cli { mode, options: Options::default(), command: Vec::new() }
+        }),
+        _ => Cli::try_parse_from(args),
+    };
+    parsed.map_err(|e| match e.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(e.render().to_string()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingRequiredArgument => Err(Error::new(
             format!("{}; try: sandtop -- stress --vm-bytes 200m --vm-keep -m 1, or: sandtop demo; sandtop --help tells more", missing(&e)),

@@ -56,7 +56,7 @@ pub fn run(plan: Plan, report: &Report) -> Result<u8> {
     let argv = plan.argv.clone();
     let supervisor = Supervisor::start(plan, Service { terminal: None, give_back: || {} })?;
     let session = follow(&supervisor)?;
-    drop(supervisor);
+    supervisor.leave();
     let (Some(run), Some(outcome)) = (session.run(), session.run().and_then(Run::outcome)) else {
         return Err(internal_error("the run ended without an end"));
     };

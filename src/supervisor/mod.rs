@@ -122,10 +122,17 @@ impl Supervisor {
     }
 }
 
+impl Supervisor {
+    /// Leaves the thread to the end of the process, which is at hand. Only after a run's end was told: everything is removed by then.
+    pub fn leave(mut self) {
+        self.thread = None;
+    }
+}
+
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.command(Command::Shutdown);
         if let Some(thread) = self.thread.take() {
+            self.command(Command::Shutdown);
             let _ = thread.join();
         }
     }

@@ -10,7 +10,6 @@ pub struct Error {
     message: String,
     remedy: Option<String>,
     errno: Option<i32>,
-    exit: u8,
 }
 
 /// The crate's result.
@@ -22,7 +21,7 @@ pub const EXIT_FAILED: u8 = 125;
 impl Error {
     /// An error told in one sentence.
     pub fn new(message: impl Into<String>) -> Error {
-        Error { message: message.into(), remedy: None, errno: None, exit: EXIT_FAILED }
+        Error { message: message.into(), remedy: None, errno: None }
     }
 
     /// A failed system call: `verb` and `path` say what was tried.
@@ -43,22 +42,6 @@ impl Error {
     pub fn remedy(mut self, remedy: impl Into<String>) -> Error {
         self.remedy = Some(remedy.into());
         self
-    }
-
-    /// Sets the exit code, where it is not [`EXIT_FAILED`].
-    pub fn exit_code(mut self, code: u8) -> Error {
-        self.exit = code;
-        self
-    }
-
-    /// The code that sandtop ends with on this error.
-    pub fn exit(&self) -> u8 {
-        self.exit
-    }
-
-    /// The errno of the system call that failed, where one did.
-    pub fn errno(&self) -> Option<i32> {
-        self.errno
     }
 
     /// Whether the system call failed with this errno.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     error::{Error, Result},
-    event::{Event, Note, Status},
+    event::{Event, Note, Status, Step},
     hints,
     plan::Plan,
     sentences::Language,
@@ -77,7 +77,9 @@ pub fn run(plan: Plan, report: &Report) -> Result<u8> {
 pub fn hints_after(run: &Run, argv: &[OsString]) -> Option<String> {
     match &run.ended.as_ref()?.1.status {
         Status::Exited(0) => hints::after(argv),
-        Status::FailedToStart(failure) if failure.errno == nix::libc::ENOENT => hints::not_found(argv),
+        Status::FailedToStart(failure) if failure.step == Step::Exec && failure.errno == nix::libc::ENOENT => {
+            hints::not_found(argv)
+        }
         _ => None,
     }
 }

@@ -11,7 +11,7 @@ use sandtop::{
     cgroup, cli,
     cli::{Cli, Mode},
     demo,
-    error::{Error, Result},
+    error::{EXIT_FAILED, Error, Result},
     headless::{self, Report, tell},
     mountinfo, resolve, sandbox,
     supervisor::{internal_error, panic_text},
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     result.map_or_else(
         |e| {
             tell(&e.to_string());
-            ExitCode::from(e.exit())
+            ExitCode::from(EXIT_FAILED)
         },
         ExitCode::from,
     )
@@ -41,7 +41,7 @@ fn init(args: &[OsString]) -> ExitCode {
         (Some(control), Some(spec)) => sandbox::init::helper(control, spec),
         _ => {
             tell("__init is sandtop's own; there is nothing to see here");
-            ExitCode::from(125)
+            ExitCode::from(EXIT_FAILED)
         }
     }
 }

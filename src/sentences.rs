@@ -74,8 +74,6 @@ impl Language {
     /// The kernel's file behind a number, on this machine.
     pub fn file(self, controller: Controller, word: Word) -> &'static str {
         match (controller, word) {
-            (Controller::V1, Word::Usage) => "memory.usage_in_bytes",
-            (Controller::V1, Word::Limit) => "memory.limit_in_bytes",
             (Controller::V1, Word::Peak) => "memory.max_usage_in_bytes",
             (Controller::V1, Word::LimitHits) => "memory.failcnt",
             (Controller::V1, Word::OomKills) => "memory.oom_control",
@@ -234,13 +232,9 @@ impl Language {
     }
 }
 
-/// A number's word (`DESIGN`: usage, limit, peak, limit hits, OOM kills).
+/// A number that stands beside its kernel file where there is room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
-    /// What is charged.
-    Usage,
-    /// The limit.
-    Limit,
     /// The highest usage.
     Peak,
     /// How often a charge met the limit.

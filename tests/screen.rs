@@ -529,7 +529,6 @@ fn keys_that_come_faster_than_the_kernel_answers_all_count() {
     wait_for("five steps down", || (number(&group, "memory.limit_in_bytes") == expected).then_some(()));
     t.wait_text("→ 118M, by you");
     assert!(!t.text().contains("default"), "{}", t.text());
-    // A key that is held against a refusal is one refusal.
     t.keys("qy");
     assert_eq!(t.end(), 137);
 }
@@ -563,6 +562,24 @@ fn what_a_workload_prints_stays_in_its_pane() {
         "an escape sequence came through"
     );
     assert!(t.text().lines().next().is_some_and(|l| l.contains("sandtop") || l.contains("running")), "{}", t.text());
+    t.keys("qy");
+    assert_eq!(t.end(), 137);
+}
+
+#[test]
+fn a_limit_that_something_else_changed_is_noticed_and_followed() {
+    if !kernel_tier("a_limit_that_something_else_changed_is_noticed_and_followed") {
+        return;
+    }
+    let mut t = screen("-m 200M", &["sleep", "1000"], 120, 40);
+    t.wait_text("running");
+    let group = group_of(t.sandtop()).expect("a group");
+    // After an edit of our own the watch goes on.
+    t.keys("-");
+    t.wait_text("limit 200M → 180M, by you");
+    fs::write(group.join("memory.limit_in_bytes"), (120 * M).to_string()).unwrap();
+    t.wait_text("the limit is 120M now: something else changed it");
+    t.wait("the new limit beside the usage", |s| line(s, " usage ").contains("of 120M"));
     t.keys("qy");
     assert_eq!(t.end(), 137);
 }

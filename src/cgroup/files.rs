@@ -64,11 +64,6 @@ impl Kept {
     pub fn file(&self) -> &File {
         &self.file
     }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 fn unexpected(path: &Path, text: &str) -> Error {

@@ -16,7 +16,7 @@ use std::{fs::File, os::fd::BorrowedFd};
 
 use crate::{
     error::Result,
-    event::{Controller, LimitOutcome, Sample},
+    event::{LimitOutcome, Sample},
     units::Limit,
 };
 
@@ -46,9 +46,6 @@ pub struct LimitsNow {
 
 /// A sandbox's memory group.
 pub trait Cgroup: Send {
-    /// Which interface this is.
-    fn controller(&self) -> Controller;
-
     /// P, as a path below the hierarchy's mount.
     fn path(&self) -> String;
 

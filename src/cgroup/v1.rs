@@ -18,7 +18,7 @@ use nix::{
 use super::{Cgroup, Detail, LimitsNow, WriteLimit, files, files::Kept, name};
 use crate::{
     error::{Error, Result},
-    event::{Controller, LimitOutcome, MemoryStat, Sample},
+    event::{LimitOutcome, MemoryStat, Sample},
     units::{Limit, kernel_max},
 };
 
@@ -248,10 +248,6 @@ pub fn remove_group(dir: &Path) -> Result<()> {
 }
 
 impl Cgroup for V1 {
-    fn controller(&self) -> Controller {
-        Controller::V1
-    }
-
     fn path(&self) -> String {
         let below = self.dir.strip_prefix(&self.root).unwrap_or(&self.dir);
         format!("/{}", below.display())

@@ -213,3 +213,19 @@ fn cpu_is_measured_over_at_least_half_a_second() {
     story.then(900, change(500));
     assert_eq!(story.run().processes[&7].cpu, 50.0);
 }
+
+#[test]
+fn a_key_that_is_held_against_a_refusal_is_one_refusal() {
+    let mut story = Story::new();
+    for n in (40..90).rev() {
+        let outcome = LimitOutcome::Busy { usage: 91 * M, kept: Limit::Bytes(100 * M) };
+        story.then(30, Event::LimitDone { target: Limit::Bytes(n * M), outcome });
+    }
+    let refusals: Vec<&What> =
+        story.session.log.iter().map(|e| &e.what).filter(|w| matches!(w, What::LimitBusy { .. })).collect();
+    assert_eq!(refusals.len(), 1);
+    assert!(
+        matches!(refusals[0], What::LimitBusy { target: Limit::Bytes(n), .. } if *n == 40 * M),
+        "the last one stays"
+    );
+}

@@ -1,20 +1,41 @@
 //! The command line: what was typed, and nothing of the world. Reads no file, no environment, no clock.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueHint, error::ErrorKind};
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    event::{Like, OomPolicy},
+    units::{Quota, Step},
+};
+use values::{capability, duration, interval};
+
+mod beside;
+mod values;
+
+/// The ways to call it.
+pub const USAGE: &str = "sandtop [OPTIONS] [--] COMMAND [ARG]...
+       sandtop run [OPTIONS] [--] COMMAND [ARG]...
+       sandtop demo [OPTIONS] [NAME]
+       sandtop replay FILE | --last
+       sandtop report [OPTIONS] FILE | --last
+       sandtop doctor [--json]
+       sandtop clean
+       sandtop completions SHELL
+       sandtop man";
+
+/// What every help ends with.
+const AFTER_HELP: &str = "Sizes are binary: 200m is 209715200 bytes. Exit codes: the command's own; 128+N for signal N (137: \
+killed, the OOM killer's way too); 123 it passed, and used more than --budget allows; 124 --timeout; 125 sandtop failed; 126 not executable; \
+127 not found.";
 
 /// Launch a workload under a memory limit, watch what the kernel does to it, and move the limit while it runs.
 #[derive(Debug, Parser)]
 #[command(name = "sandtop", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(
-    override_usage = "sandtop [OPTIONS] [--] COMMAND [ARG]...\n       sandtop run [OPTIONS] [--] COMMAND [ARG]...\n       sandtop demo [OPTIONS] [NAME]\n       sandtop clean"
-)]
-#[command(
-    after_help = "Sizes are binary: 200m is 209715200 bytes. Exit codes: the command's own; 128+N for signal N (137: \
-killed, the OOM killer's way too); 124 --timeout; 125 sandtop failed; 126 not executable; 127 not found."
+    override_usage = USAGE,
+    after_help = AFTER_HELP
 )]
 pub struct Cli {
     /// What to do; without one of these, COMMAND is watched on the screen.
@@ -23,8 +44,11 @@ pub struct Cli {
     /// How to run it.
     #[command(flatten)]
     pub options: Options,
+    /// What concerns the screen alone.
+    #[command(flatten)]
+    pub screen: Screen,
     /// The command to watch, and its arguments.
-    #[arg(value_name = "COMMAND", trailing_var_arg = true, required = true)]
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, required = true, value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
 }
 
@@ -35,8 +59,18 @@ pub enum Mode {
     Run(Run),
     /// A built-in workload that shows what a limit does (no NAME: the classic OOM)
     Demo(Demo),
+    /// Play a recording on the screen: pause, seek, step, compare
+    Replay(Replay),
+    /// A recording as HTML, SVG, Markdown, CSV, JSON or an asciicast, and its limits for other systems
+    Report(Report),
+    /// What this machine allows, and the exact remedy for what it does not
+    Doctor(Doctor),
     /// Remove groups whose sandtop is gone
     Clean(Clean),
+    /// Print what makes a shell complete sandtop's options
+    Completions(Completions),
+    /// Print the manual page, for man -l -
+    Man,
     /// Built-in workloads with exact sizes and rates
     #[command(hide = true)]
     Worker(Worker),
@@ -49,15 +83,40 @@ pub struct Run {
     /// How to run it.
     #[command(flatten)]
     pub options: Options,
-    /// Write the result as one JSON object to FILE (`-`: standard output)
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    /// Fail a run that passes (exit code 123) if its usage was ever more than this: 80M, 50% (of this machine's memory)
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
+    pub budget: Option<String>,
+    /// What to write at the end.
+    #[command(flatten)]
+    pub outputs: Outputs,
     /// Do not print the line at the end
     #[arg(short, long)]
     pub quiet: bool,
     /// The command and its arguments.
-    #[arg(value_name = "COMMAND", trailing_var_arg = true, required = true)]
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, required = true, value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
+}
+
+/// The files that tell others of a run. Opened before it starts, written also when it failed or could not start.
+#[derive(Debug, Default, Args)]
+pub struct Outputs {
+    /// Write the result as one JSON object to FILE (`-`: standard output)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub json: Option<PathBuf>,
+    /// Write the run as a JUnit test case to FILE, for a CI system's test report
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub junit: Option<PathBuf>,
+    /// Append the run's story as Markdown to FILE, for a CI job's step summary
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub summary: Option<PathBuf>,
+}
+
+/// What concerns the screen alone.
+#[derive(Debug, Default, Args)]
+pub struct Screen {
+    /// How far - and + move the limit: 10%, or a size as 16M
+    #[arg(long, value_name = "STEP", value_parser = Step::parse, default_value = "10%")]
+    pub step: Step,
 }
 
 /// `sandtop demo`.
@@ -66,9 +125,24 @@ pub struct Demo {
     /// How to run it.
     #[command(flatten)]
     pub options: Options,
+    /// What concerns the screen alone.
+    #[command(flatten)]
+    pub screen: Screen,
     /// Which one
     #[arg(value_name = "NAME", default_value = "oom")]
     pub name: crate::demo::Name,
+}
+
+/// `sandtop replay`.
+#[derive(Debug, Args)]
+#[command(override_usage = "sandtop replay [BEFORE] FILE\n       sandtop replay [BEFORE] --last")]
+pub struct Replay {
+    /// The recording (.jsonl or .jsonl.gz); with two of them the second is played, and the first lies under it
+    #[arg(value_name = "FILE", num_args = 0..=2)]
+    pub files: Vec<PathBuf>,
+    /// Play the newest of the runs that are kept by themselves
+    #[arg(long)]
+    pub last: bool,
 }
 
 /// `sandtop clean`.
@@ -77,6 +151,52 @@ pub struct Clean {
     /// Look below this group of the memory hierarchy
     #[arg(long, value_name = "GROUP")]
     pub cgroup_parent: Option<PathBuf>,
+}
+
+/// `sandtop report`.
+#[derive(Debug, Default, Args)]
+#[command(
+    override_usage = "sandtop report [OPTIONS] FILE\n       sandtop report [OPTIONS] --last",
+    after_help = "Without -o and --for a summary is printed. To record: sandtop --record FILE …; the last ten runs are kept anyway."
+)]
+pub struct Report {
+    /// The recording (.jsonl or .jsonl.gz)
+    #[arg(value_name = "FILE", conflicts_with = "last")]
+    pub file: Option<PathBuf>,
+    /// The newest run that was kept
+    #[arg(long)]
+    pub last: bool,
+    /// Write a report: .html, .svg, .md, .csv, .json or .cast by its name; `-` is standard output. May be given several times
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Vec<PathBuf>,
+    /// The kind of what has none in its name
+    #[arg(long, value_name = "KIND", requires = "output")]
+    pub format: Option<crate::report::Kind>,
+    /// Print what would apply the run's limits there
+    #[arg(long = "for", value_name = "SYSTEM", value_delimiter = ',')]
+    pub systems: Vec<crate::report::System>,
+    /// This run of the recording [default: all; of SVG and CSV the newest]
+    #[arg(long, value_name = "N")]
+    pub run: Option<u32>,
+    /// As of this time of the run (12.5s), as if nothing had happened later
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub at: Option<Duration>,
+}
+
+/// `sandtop completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// For which shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// `sandtop doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `sandtop worker`.
@@ -92,7 +212,8 @@ pub struct Worker {
 #[command(
     name = "sandtop run",
     about = "Run a command under a memory limit, without a screen",
-    override_usage = "sandtop run [OPTIONS] [--] COMMAND [ARG]..."
+    override_usage = "sandtop run [OPTIONS] [--] COMMAND [ARG]...",
+    after_help = AFTER_HELP
 )]
 struct RunAlone {
     #[command(flatten)]
@@ -105,6 +226,30 @@ pub struct Options {
     /// Memory limit: 64m, 1.5G, 50% (of this machine's memory) or max [default: 100M]
     #[arg(short, long, value_name = "SIZE", allow_hyphen_values = true)]
     pub memory: Option<String>,
+    /// Move the limit at these times of the run: 10s=120M, or in a ramp: 10s..20s=200M..80M; at 0s it is the limit at the start
+    #[arg(long, value_name = "TIME=SIZE,...", allow_hyphen_values = true)]
+    pub schedule: Option<String>,
+    /// Limit of memory and swap together, or max; without it nothing is swapped out
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
+    pub memory_swap: Option<String>,
+    /// Soft limit: above it the kernel slows the workload down (v2), or takes from it first when the machine is short (v1)
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
+    pub memory_reservation: Option<String>,
+    /// What happens when memory runs out [default: kill]
+    #[arg(long, value_name = "POLICY")]
+    pub oom: Option<OomPolicy>,
+    /// Treat memory as that system does: sets what --oom and --memory-swap do not say
+    #[arg(long, value_name = "SYSTEM")]
+    pub like: Option<Like>,
+    /// How readily the OOM killer takes the workload, -1000 to 1000
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    pub oom_score_adj: Option<i32>,
+    /// CPU time: so many CPUs (0.5, 2), or max
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = Quota::parse_cpus)]
+    pub cpus: Option<Quota>,
+    /// How many processes and threads there may be, or max
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = Quota::parse_pids)]
+    pub pids_limit: Option<Quota>,
     /// End the run after this long (30, 1.5s, 2m): TERM, and KILL five seconds later; exit code 124
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
@@ -115,10 +260,10 @@ pub struct Options {
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     pub env: Vec<OsString>,
     /// Start in this directory
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub workdir: Option<PathBuf>,
     /// Run as this user: name or id, with :GROUP if wanted [under sudo: the caller]
-    #[arg(short, long, value_name = "USER[:GROUP]")]
+    #[arg(short, long, value_name = "USER[:GROUP]", value_hint = ValueHint::Username)]
     pub user: Option<String>,
     /// Host name inside
     #[arg(long, value_name = "NAME")]
@@ -132,6 +277,15 @@ pub struct Options {
     /// How often to sample, 1ms to 10s; faster by itself while things move
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "100ms")]
     pub interval: Duration,
+    /// Record the run to this file (.jsonl or .jsonl.gz), for sandtop replay and sandtop report
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub record: Option<PathBuf>,
+    /// Do not keep this run; otherwise the last ten are kept, for sandtop replay --last
+    #[arg(long)]
+    pub no_keep: bool,
+    /// Serve metrics for Prometheus at this address: a port of this machine (9273), or ADDRESS:PORT
+    #[arg(long, value_name = "ADDR", value_parser = crate::metrics::address)]
+    pub metrics: Option<SocketAddr>,
     /// Give back a capability that is dropped; the limit then holds only against accidents
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = capability)]
     pub cap_add: Vec<u64>,
@@ -180,18 +334,23 @@ pub enum Unshare {
 /// One line that says what was wrong and what is accepted; help and version are no errors but `Err(Ok(text))`.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Result<String, Error>> {
     let args: Vec<OsString> = args.into_iter().collect();
+    let empty = args.iter().any(|arg| arg.is_empty());
     let parsed = match args.get(1) {
         Some(word) if word == "run" => RunAlone::try_parse_from(&args[1..]).map(|alone| {
             let mode = Some(Mode::Run(alone.run));
-            Cli { mode, options: Options::default(), command: Vec::new() }
+            Cli { mode, options: Options::default(), screen: Screen::default(), command: Vec::new() }
         }),
         _ => Cli::try_parse_from(args),
     };
     parsed.map_err(|e| match e.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(e.render().to_string()),
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingRequiredArgument => Err(Error::new(
-            format!("{}; try: sandtop -- stress --vm-bytes 200m --vm-keep -m 1, or: sandtop demo; sandtop --help tells more", missing(&e)),
-        )),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingRequiredArgument => {
+            Err(Error::new(missing(&e)))
+        }
+        // Some kinds of values are not even looked at when they are empty.
+        ErrorKind::InvalidValue if empty => {
+            Err(Error::new(format!("{} (one is empty: is a variable unset?)", one_line(&e.render().to_string()))))
+        }
         ErrorKind::UnknownArgument => Err(Error::new(unknown(&one_line(&e.render().to_string())))),
         _ => Err(Error::new(one_line(&e.render().to_string()))),
     })
@@ -199,14 +358,18 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Result<Str
 
 /// An option that is not ours; one of `run`'s says so.
 fn unknown(text: &str) -> String {
-    let of_run = ["'--json'", "'-q'", "'--quiet'"].iter().any(|option| text.contains(option));
+    let of_run = ["--budget", "--json", "--junit", "--summary", "-q", "--quiet"];
+    let of_run = of_run.iter().any(|option| text.contains(&format!("'{option}'")));
     let advice = if of_run { "that is an option of: sandtop run" } else { "sandtop --help lists the options" };
     format!("{text}; {advice}")
 }
 
 fn missing(e: &clap::Error) -> String {
     let text = one_line(&e.render().to_string());
-    if text.contains("COMMAND") { "there is no command to run".into() } else { text }
+    if text.contains("COMMAND") {
+        return "there is no command to run; try: sandtop -- stress --vm-bytes 200m --vm-keep -m 1, or: sandtop demo; sandtop --help tells more".into();
+    }
+    text.replace("the following required arguments were not provided:;", "missing:")
 }
 
 /// clap's error, without its second line, its usage and its advice to read the help.
@@ -218,100 +381,5 @@ fn one_line(rendered: &str) -> String {
     text.join("; ")
 }
 
-/// A duration: `500ms`, `1.5s`, `2m`, or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let refuse = || "a time is 30, 500ms, 1.5s or 2m".to_string();
-    let parsed = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| refuse())?,
-        Err(_) => fraction(text).or_else(|| humantime::parse_duration(text).ok()).ok_or_else(refuse)?,
-    };
-    if parsed.is_zero() || parsed > Duration::from_secs(100 * 365 * 86400) { Err(refuse()) } else { Ok(parsed) }
-}
-
-/// `1.5s`: humantime knows whole numbers only.
-fn fraction(text: &str) -> Option<Duration> {
-    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
-    units.iter().find_map(|(unit, seconds)| {
-        let number = text.strip_suffix(unit)?.trim().parse::<f64>().ok()?;
-        Duration::try_from_secs_f64(number * seconds).ok()
-    })
-}
-
-fn interval(text: &str) -> Result<Duration, String> {
-    let refuse = "an interval is 1ms to 10s".to_string();
-    match duration(text) {
-        Ok(d) if (Duration::from_millis(1)..=Duration::from_secs(10)).contains(&d) => Ok(d),
-        _ => Err(refuse),
-    }
-}
-
-fn capability(name: &str) -> Result<u64, String> {
-    crate::sandbox::privileges::capability(name)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(line: &str) -> Cli {
-        parse(line.split(' ').map(OsString::from)).unwrap_or_else(|e| panic!("{line}: {e:?}"))
-    }
-
-    fn refused(line: &str) -> String {
-        match parse(line.split(' ').map(OsString::from)) {
-            Err(Err(e)) => e.to_string(),
-            other => panic!("{line}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_commands_own_options_are_its_own() {
-        for line in ["sandtop -- stress --vm-bytes 200m -m 1", "sandtop stress --vm-bytes 200m -m 1"] {
-            let cli = parsed(line);
-            assert_eq!(cli.command, ["stress", "--vm-bytes", "200m", "-m", "1"]);
-            assert_eq!(cli.options.memory, None);
-        }
-        let cli = parsed("sandtop -m 64M -- run --json x");
-        assert_eq!(cli.command, ["run", "--json", "x"]);
-        assert!(cli.mode.is_none());
-    }
-
-    #[test]
-    fn run_takes_the_same_options() {
-        let Some(Mode::Run(run)) = parsed("sandtop run -m -1 --json - -q -e A=b --timeout 1.5s sh -c x").mode else {
-            panic!("not run")
-        };
-        assert_eq!(run.options.memory.as_deref(), Some("-1"));
-        assert_eq!(run.options.timeout, Some(Duration::from_millis(1500)));
-        assert_eq!(run.command, ["sh", "-c", "x"]);
-    }
-
-    #[test]
-    fn a_bad_argument_gets_one_line() {
-        for (line, word) in [
-            ("sandtop --memroy 5m ls", "--memory"),
-            ("sandtop --interval 1h ls", "1ms to 10s"),
-            ("sandtop --interval 0 ls", "1ms to 10s"),
-            ("sandtop --timeout soon ls", "500ms"),
-            ("sandtop --network some ls", "none"),
-            ("sandtop --cap-add CHOWN ls", "SYS_ADMIN"),
-            ("sandtop --unshare user ls", "uts"),
-            ("sandtop", "sandtop demo"),
-            ("sandtop run", "no command"),
-            ("sandtop -m", "SIZE"),
-        ] {
-            let said = refused(line);
-            assert!(said.contains(word) && said.lines().count() == 1, "{line}: {said}");
-        }
-    }
-
-    #[test]
-    fn times_are_what_people_type() {
-        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("0.25"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
-        for bad in ["", "-1", "0", "nan", "inf", "1e300", "soon"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

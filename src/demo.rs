@@ -13,6 +13,8 @@ use crate::{
     units::{Limit, size},
 };
 
+mod hold;
+
 /// The demos that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
@@ -39,7 +41,12 @@ pub enum Work {
         /// Say how much, every 10M
         #[arg(long)]
         tell: bool,
+        /// Write numbers, and at the end read them all back and say their checksum; fail if it is not the right one
+        #[arg(long)]
+        check: bool,
     },
+    /// Hold an exact mixture of memory for ever, and say when it is made
+    Hold(hold::Mixture),
     /// Start this many processes that do nothing, and wait
     Idle {
         /// How many
@@ -72,8 +79,11 @@ pub fn work(work: &Work) -> Result<u8> {
     let _ = rustix::thread::set_name(name);
     match work {
         Work::Oom => oom(),
-        Work::Fill { size, rate, hold, tell } => {
+        Work::Fill { size, rate, hold, tell, check } => {
             let memory = fill(*size, *rate, *tell);
+            if *check && !is_whole(&memory) {
+                return Ok(1);
+            }
             if *hold {
                 loop {
                     std::thread::park();
@@ -82,6 +92,7 @@ pub fn work(work: &Work) -> Result<u8> {
             drop(memory);
             Ok(0)
         }
+        Work::Hold(mixture) => hold::hold(mixture),
         Work::Idle { count } => idle(*count),
     }
 }
@@ -118,13 +129,17 @@ fn start(args: &[&str]) -> Result<std::process::Child> {
 fn fill(size_wanted: u64, rate: Option<u64>, tell: bool) -> Vec<u8> {
     const STEP: u64 = 256 * 1024;
     const TELL: u64 = 10 << 20;
+    const PAGE: u64 = 4096;
     let mut memory = Vec::with_capacity(size_wanted as usize);
     let start = Instant::now();
     let mut filled = 0;
     while filled < size_wanted {
         let before = filled;
         filled = (filled + STEP).min(size_wanted);
-        memory.resize(filled as usize, 1);
+        while (memory.len() as u64) < filled {
+            let end = (memory.len() as u64 + PAGE).min(filled);
+            memory.resize(end as usize, pattern(end - 1));
+        }
         if tell && before / TELL != filled / TELL {
             say(&format!("worker: {}", size(filled / TELL * TELL)));
         }
@@ -134,6 +149,22 @@ fn fill(size_wanted: u64, rate: Option<u64>, tell: bool) -> Vec<u8> {
         }
     }
     memory
+}
+
+/// The byte that a page is filled with, given a place in it: no two neighbouring pages have the same.
+fn pattern(place: u64) -> u8 {
+    (place >> 12) as u8 ^ (place >> 20) as u8
+}
+
+/// Reads all of it back, and says what it adds up to.
+fn is_whole(memory: &[u8]) -> bool {
+    let pages = || memory.chunks(4096).enumerate();
+    let step = |sum: u64, byte: u8| sum.wrapping_mul(31).wrapping_add(u64::from(byte));
+    let found = pages().fold(0, |sum, (_, page)| page.iter().fold(sum, |sum, byte| step(sum, *byte)));
+    let right = pages().fold(0, |sum, (n, page)| page.iter().fold(sum, |sum, _| step(sum, pattern((n as u64) << 12))));
+    let word = if found == right { "right" } else { "wrong" };
+    say(&format!("worker: checksum {found:016x}, {word}"));
+    found == right
 }
 
 fn idle(count: u32) -> Result<u8> {

@@ -18,6 +18,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The exit code for "sandtop itself failed", bad usage included (as `timeout`, `env`, docker).
 pub const EXIT_FAILED: u8 = 125;
 
+/// The exit code of a run that passed and used more than `--budget` allows.
+pub const EXIT_OVER_BUDGET: u8 = 123;
+
 impl Error {
     /// An error told in one sentence.
     pub fn new(message: impl Into<String>) -> Error {
@@ -38,10 +41,20 @@ impl Error {
         Error { errno, ..Error::new(format!("cannot {verb}: {}", reason(&cause))) }
     }
 
+    /// A panic of our own, or something that cannot be.
+    pub fn bug(text: &str) -> Error {
+        Error::new(format!("internal error: {text}")).remedy("this is a bug in sandtop")
+    }
+
     /// Adds what the user can do about it.
     pub fn remedy(mut self, remedy: impl Into<String>) -> Error {
         self.remedy = Some(remedy.into());
         self
+    }
+
+    /// The sentence, and what would help, apart.
+    pub fn parts(&self) -> (&str, Option<&str>) {
+        (&self.message, self.remedy.as_deref())
     }
 
     /// Whether the system call failed with this errno.

@@ -7,7 +7,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::Limit;
+use crate::{schedule::Schedule, units::Limit};
+
+mod author;
+mod bytes;
+mod change;
+mod pause;
+mod process;
+mod readings;
+mod terminal;
+pub(crate) mod words;
+pub use author::Author;
+pub use change::{Change, ChangeOutcome, Like, OomPolicy};
+pub use pause::{Pause, Resume};
+pub use process::{Process, ProcessChanges, ProcessUsage};
+pub use readings::{Abilities, MemoryStat, Pressure, Sample, Settings};
+pub use terminal::{LARGEST_TERMINAL, terminal_size};
 
 /// An event and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,21 +48,55 @@ pub enum Event {
     },
     /// Raw readings of one instant.
     Sample(Sample),
+    /// The group's other settings, at the start and whenever one of them changed.
+    Settings(Box<Settings>),
     /// Processes that were born, changed or died since the last such event.
     Processes(ProcessChanges),
     /// What the workload wrote to its terminal.
-    Output(Vec<u8>),
+    Output(#[serde(with = "bytes")] Vec<u8>),
+    /// The workload's own terminal has this size from now on. Where there is none, nothing tells one.
+    Resized {
+        /// Rows, at least 1.
+        rows: u16,
+        /// Columns, at least 1.
+        cols: u16,
+    },
     /// A change of the limit is being written.
     LimitRequested {
         /// The limit that was asked for.
         target: Limit,
+        /// By whom.
+        #[serde(default)]
+        by: Author,
     },
     /// How a change of the limit ended.
     LimitDone {
         /// The limit that was asked for.
         target: Limit,
+        /// By whom.
+        #[serde(default)]
+        by: Author,
         /// What became of it.
         outcome: LimitOutcome,
+    },
+    /// Another setting is being changed.
+    ChangeRequested {
+        /// What is wanted.
+        change: Change,
+    },
+    /// How that ended.
+    ChangeDone {
+        /// What was wanted.
+        change: Change,
+        /// What became of it.
+        outcome: ChangeOutcome,
+    },
+    /// Memory is about to run out, and the workload is stopped. Told again when it stands worse than was told.
+    Paused(Pause),
+    /// The paused workload goes on.
+    Resumed {
+        /// Why.
+        by: Resume,
     },
     /// The kernel's own words on a kill: who it was.
     Victim(Victim),
@@ -63,11 +112,30 @@ pub struct Started {
     /// The number of this run, from 1; `r` starts the next one.
     pub run: u32,
     /// The command and its arguments, as a user would read them.
+    #[serde(deserialize_with = "words::deserialize")]
     pub argv: Vec<String>,
     /// The memory limit at the start.
     pub limit: Limit,
     /// Whether nobody chose that limit.
     pub limit_is_default: bool,
+    /// How much may be swapped out; `None` for nothing.
+    #[serde(default)]
+    pub swap: Option<Limit>,
+    /// What happens when memory runs out.
+    #[serde(default)]
+    pub oom: OomPolicy,
+    /// Whose ways with memory were asked for (`--like`).
+    #[serde(default)]
+    pub like: Option<Like>,
+    /// Settings beside the limit that were asked for.
+    #[serde(default)]
+    pub changes: Vec<Change>,
+    /// How the limit is to move by itself; empty where no schedule was given.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// `--oom-score-adj`: how readily the OOM killer takes the workload, where that was asked for.
+    #[serde(default)]
+    pub oom_score_adj: Option<i32>,
     /// Which interface of the memory controller this machine has.
     pub controller: Controller,
     /// The sandbox's group, as a path below the hierarchy's mount.
@@ -78,8 +146,20 @@ pub struct Started {
     pub mem_total: u64,
     /// Whether the workload waits to be told to start.
     pub held: bool,
+    /// What the sandbox is made of.
+    #[serde(default)]
+    pub isolation: Isolation,
     /// Whether the sandbox was widened (`--cap-add`, `--allow-new-privs`), so that the limit holds only against accidents.
     pub widened: bool,
+    /// The options that were given and that bear on something else than memory, as words for a command line; of `-e` only the names.
+    #[serde(default)]
+    pub options: Vec<String>,
+    /// Whether it is one of sandtop's own demos, so that the command is nobody else's.
+    #[serde(default)]
+    pub demo: bool,
+    /// What usage is not to exceed (`--budget`), in bytes: the run has failed if it did.
+    #[serde(default)]
+    pub budget: Option<u64>,
     /// Wall clock at the start, in milliseconds since 1970.
     pub wall_ms: u64,
 }
@@ -88,87 +168,28 @@ pub struct Started {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Controller {
-    /// cgroup v1: `memory.limit_in_bytes` and friends.
+    /// cgroup v1: `memory.limit_in_bytes` and friends. A limit below what cannot be reclaimed is refused.
     V1,
+    /// cgroup v2: `memory.max` and friends. A limit below what cannot be reclaimed kills.
+    V2,
 }
 
-/// Raw readings of the group at one instant, in bytes where not said otherwise. What the kernel does not offer is `None`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// What is charged to the group (v1 `memory.usage_in_bytes`); moves in steps of 256 KiB per CPU.
-    pub usage: u64,
-    /// The highest usage since the last sample (v1 `memory.max_usage_in_bytes`, read and reset).
-    pub peak: Option<u64>,
-    /// How often a charge met the limit, since the group was made (v1 `memory.failcnt`).
-    pub limit_hits: Option<u64>,
-    /// Processes of the whole subtree that the OOM killer killed, since the group was made (v1 `oom_kill` in `memory.oom_control`).
-    pub oom_kills: Option<u64>,
-    /// What the usage consists of; read less often than the rest.
-    pub stat: Option<MemoryStat>,
-}
-
-/// What the usage consists of, in bytes (v1 `memory.stat`, the `total_` lines, and `memory.kmem.usage_in_bytes`).
+/// What the sandbox is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemoryStat {
-    /// Anonymous memory: heap, stack, private mappings. Without swap it cannot be given back.
-    pub anon: u64,
-    /// File cache without shared memory: can be given back.
-    pub file: u64,
-    /// Shared memory and tmpfs: cannot be given back without swap.
-    pub shmem: u64,
-    /// What the kernel holds for the group, where it counts that.
-    pub kernel: Option<u64>,
-}
-
-/// One process of the sandbox.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Process {
-    /// The pid outside the sandbox.
-    pub host_pid: i32,
-    /// The pid inside, where it could be read.
-    pub pid: Option<i32>,
-    /// The parent's pid outside.
-    pub parent: i32,
-    /// The kernel's name for it (at most 15 bytes).
-    pub name: String,
-    /// Its command line, cut to a readable length; empty for one that has none.
-    pub command: String,
-    /// The part that changes.
-    pub usage: ProcessUsage,
-}
-
-/// The part of a process that changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProcessUsage {
-    /// Resident memory in bytes, shared pages included (`/proc/PID/statm`).
-    pub rss: u64,
-    /// The anonymous part of it, in bytes: what is charged to the process's own group, file pages being whoever's who read them first.
-    #[serde(default)]
-    pub anon: u64,
-    /// CPU time used so far, user and system, in milliseconds (`/proc/PID/stat`).
-    pub cpu_ms: u64,
-    /// Threads (`/proc/PID/stat`).
-    pub threads: u32,
-    /// The state letter of `/proc/PID/stat`; a space where it was not read yet.
-    pub state: char,
-}
-
-/// Processes that were born, changed or died.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProcessChanges {
-    /// New ones, or ones that became another program (exec).
-    pub born: Vec<Process>,
-    /// Those whose numbers moved, by outside pid.
-    pub changed: Vec<(i32, ProcessUsage)>,
-    /// Those that are gone, by outside pid.
-    pub died: Vec<i32>,
-}
-
-impl ProcessChanges {
-    /// Whether there is nothing to tell.
-    pub fn is_empty(&self) -> bool {
-        self.born.is_empty() && self.changed.is_empty() && self.died.is_empty()
-    }
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// The limit and namespaces, made by root.
+    #[default]
+    Root,
+    /// The limit and namespaces, made by a plain user inside a user namespace.
+    User {
+        /// The uid that the caller has inside.
+        uid: u32,
+        /// The gid that the caller has inside.
+        gid: u32,
+    },
+    /// The limit alone: user namespaces cannot be used here. The workload could lift its own limit.
+    LimitOnly,
 }
 
 /// How a change of the limit ended. Refusals are data, not errors: what they mean differs between kernels.
@@ -227,6 +248,41 @@ pub enum Note {
     Thinned {
         /// How many were dropped.
         dropped: u64,
+    },
+    /// Events that the recording lacks: the disk was slower than the run.
+    Unrecorded {
+        /// How many.
+        events: u64,
+    },
+    /// The recording that was asked for ended before the run.
+    RecordingLost {
+        /// What could not be done, and why.
+        reason: String,
+    },
+    /// Workload output that the recording lacks, here: it holds the first of it and the newest.
+    OutputGap {
+        /// How much, in bytes.
+        bytes: u64,
+    },
+    /// The user wants limit hits, kills and the peak shown as they are since now.
+    CountersReset,
+    /// The user sent one process a signal.
+    SignalSent {
+        /// The signal.
+        signal: i32,
+        /// The process, by its pid outside.
+        host_pid: i32,
+        /// The pid inside, where we knew it.
+        pid: Option<i32>,
+        /// Its name.
+        name: String,
+    },
+    /// The user sent all processes a signal.
+    AllSignalled {
+        /// The signal.
+        signal: i32,
+        /// How many there were.
+        processes: u32,
     },
     /// The group could not be removed.
     Leftover {
@@ -318,6 +374,8 @@ pub enum Stopped {
     User,
     /// sandtop was sent this signal.
     Signal(i32),
+    /// The OOM killer took a process, and is to take all of them (`--oom group`), which v1 leaves to us.
+    OomGroup,
 }
 
 /// Something to be done to the run.
@@ -325,12 +383,27 @@ pub enum Stopped {
 pub enum Command {
     /// Move the limit.
     SetLimit(Limit),
+    /// Change another setting.
+    Change(Change),
+    /// Count limit hits, kills and the peak from here. The kernel's own counts are left alone.
+    ResetCounters,
     /// Let a held workload go.
     Go,
     /// Send the main process a signal, as if it had been sent to it without sandtop.
     Signal(i32),
+    /// Send all processes of the sandbox a signal.
+    SignalAll(i32),
+    /// Send one process a signal.
+    SignalProcess {
+        /// Its pid outside.
+        host_pid: i32,
+        /// The signal.
+        signal: i32,
+    },
     /// End the run: this signal now, and a kill if it does not heed it in time.
     Stop(i32),
+    /// Stop all processes of the sandbox at once (`true`), or let them go on.
+    Freeze(bool),
     /// Run the command again (when it has ended).
     Rerun,
     /// Type this to the workload's terminal.

@@ -2,7 +2,9 @@
 //!
 //! Pure; looks at nothing but the words. Refuses: guessing about programs that are not named here.
 
-use std::{ffi::OsString, path::Path};
+use std::path::Path;
+
+use crate::event::{Status, Step};
 
 /// Programs that start their work in another process tree, which no limit of ours reaches, and what to use instead.
 const ELSEWHERE: [(&str, &str); 8] = [
@@ -20,7 +22,7 @@ const ELSEWHERE: [(&str, &str); 8] = [
 const GAIN_RIGHTS: [&str; 5] = ["sudo", "su", "pkexec", "doas", "sg"];
 
 /// What to say before the command starts.
-pub fn before(argv: &[OsString], allow_new_privs: bool) -> Vec<String> {
+pub fn before(argv: &[String], allow_new_privs: bool) -> Vec<String> {
     let name = name(argv);
     if name == "podman" && !argv.iter().any(|a| a == "--remote" || a == "-r") {
         return Vec::new(); // without a daemon its containers are its own children
@@ -38,15 +40,38 @@ pub fn before(argv: &[OsString], allow_new_privs: bool) -> Vec<String> {
     Vec::new()
 }
 
+/// What to say of a lower limit to a program that sized its heap at its start, by its name and command line: it will not collect more for it.
+pub fn sized_at_start(name: &str, command: &str) -> Option<String> {
+    let by = match name {
+        "java" => "by the limit, or by -Xmx",
+        "node" | "MainThread" if command.split(' ').next().is_some_and(|first| first.ends_with("node")) => {
+            "by the limit, or by --max-old-space-size"
+        }
+        _ if command.contains("GOMEMLIMIT=") => "by GOMEMLIMIT",
+        _ => return None,
+    };
+    let name = if name == "MainThread" { "node" } else { name };
+    Some(format!("{name} sized its heap at its start ({by}): a lower limit will not make it collect"))
+}
+
+/// What to say about an end that surprises.
+pub fn at_end(argv: &[String], status: &Status) -> Option<String> {
+    match status {
+        Status::Exited(0) => after(argv),
+        Status::FailedToStart(failure) if failure.step == Step::Exec && failure.errno == nix::libc::ENOENT => {
+            not_found(argv)
+        }
+        _ => None,
+    }
+}
+
 /// What to say when the command ended well and yet did nothing.
-pub fn after(argv: &[OsString]) -> Option<String> {
-    let words: Vec<String> = argv.iter().map(|a| a.to_string_lossy().into_owned()).collect();
+fn after(argv: &[String]) -> Option<String> {
     let has = |short: &str, long: &str| {
-        words
-            .iter()
+        argv.iter()
             .any(|w| w == long || w.starts_with(&format!("{long}=")) || (w.starts_with(short) && !w.starts_with("--")))
     };
-    let tuned = |option: &str| words.iter().any(|w| w == option || w.starts_with(&format!("{option}=")));
+    let tuned = |option: &str| argv.iter().any(|w| w == option || w.starts_with(&format!("{option}=")));
     match name(argv).as_str() {
         "stress" if !has("-m", "--vm") && (tuned("--vm-bytes") || tuned("--vm-keep") || tuned("--vm-hang")) => {
             Some("stress started no worker: --vm-bytes says how much each of them takes, -m N says how many there are; add -m 1".into())
@@ -59,7 +84,7 @@ pub fn after(argv: &[OsString]) -> Option<String> {
 }
 
 /// What to say when a command was not found.
-pub fn not_found(argv: &[OsString]) -> Option<String> {
+fn not_found(argv: &[String]) -> Option<String> {
     match name(argv).as_str() {
         "stress" => Some(
             "install it (apt install stress, dnf install stress), or see the same story without it: sandtop demo"
@@ -73,7 +98,7 @@ pub fn not_found(argv: &[OsString]) -> Option<String> {
     }
 }
 
-fn name(argv: &[OsString]) -> String {
+fn name(argv: &[String]) -> String {
     let first = argv.first().map(Path::new).and_then(Path::file_name);
     first.map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }
@@ -82,8 +107,8 @@ fn name(argv: &[OsString]) -> String {
 mod tests {
     use super::*;
 
-    fn argv(line: &str) -> Vec<OsString> {
-        line.split(' ').map(OsString::from).collect()
+    fn argv(line: &str) -> Vec<String> {
+        line.split(' ').map(String::from).collect()
     }
 
     #[test]
@@ -109,6 +134,20 @@ mod tests {
             assert_eq!(before(&argv(line), false).len(), 1, "{line}");
             assert_eq!(before(&argv(line), true).len(), 0, "{line}");
         }
+    }
+
+    #[test]
+    fn programs_that_sized_their_heap_at_the_start_are_known() {
+        for (name, command) in [
+            ("java", "java -jar x.jar"),
+            ("node", "/usr/bin/node server.js"),
+            ("MainThread", "node server.js"),
+            ("env", "env GOMEMLIMIT=50MiB ./server"),
+        ] {
+            assert!(sized_at_start(name, command).unwrap().contains("will not make it collect"), "{command}");
+        }
+        assert_eq!(sized_at_start("python3", "python3 node.py"), None);
+        assert_eq!(sized_at_start("MainThread", "something else"), None);
     }
 
     #[test]

@@ -3,19 +3,27 @@
 use std::{
     ffi::OsString,
     io::{self, IsTerminal, Write},
-    panic::catch_unwind,
+    panic::{AssertUnwindSafe, catch_unwind},
     process::ExitCode,
 };
 
 use sandtop::{
-    cgroup, cli,
+    cgroup,
+    ci::Outputs,
+    cli,
     cli::{Cli, Mode},
-    demo,
+    demo, doctor,
     error::{EXIT_FAILED, Error, Result},
-    headless::{self, Report, tell},
-    mountinfo, resolve, sandbox,
+    generate,
+    headless::{self, print, tell},
+    mountinfo,
+    plan::Plan,
+    record, report, resolve, sandbox,
+    sentences::Language,
+    session::Session,
     supervisor::{internal_error, panic_text},
     tui,
+    units::Step,
 };
 
 fn main() -> ExitCode {
@@ -24,14 +32,19 @@ fn main() -> ExitCode {
         return init(&args[2..]);
     }
     std::panic::set_hook(Box::new(|_| {})); // told below in one line, never as a backtrace
-    let result = catch_unwind(|| start(args)).unwrap_or_else(|panic| Err(internal_error(&panic_text(&*panic))));
-    result.map_or_else(
+    let ended = catch_unwind(AssertUnwindSafe(|| start(args)));
+    ended.unwrap_or_else(|panic| Err(Error::bug(&panic_text(&*panic)))).map_or_else(
         |e| {
             tell(&e.to_string());
             ExitCode::from(EXIT_FAILED)
         },
         ExitCode::from,
     )
+}
+
+/// A panic of ours is an error like another, and has ended the sandbox.
+fn caught(work: impl FnOnce() -> Result<u8>) -> Result<u8> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(internal_error(&panic_text(&*panic))))
 }
 
 /// The re-exec'd inside of a sandbox; anyone else who says this word is told that it is none.
@@ -59,33 +72,88 @@ fn start(args: Vec<OsString>) -> Result<u8> {
 
 fn run(cli: Cli) -> Result<u8> {
     match cli.mode {
-        None => watch(resolve::plan(&cli.options, cli.command)?),
-        Some(Mode::Run(run)) => {
-            headless::run(resolve::plan(&run.options, run.command)?, &Report { json: run.json, quiet: run.quiet })
-        }
+        None => caught(|| lent(resolve::plan(&cli.options, cli.command)?, |plan| watch(plan, cli.screen.step))),
+        Some(Mode::Run(run)) => without_screen(&run),
         Some(Mode::Demo(demo)) => {
             let mut plan = resolve::plan(&demo.options, demo::argv(demo.name))?;
             plan.program = Some("/proc/self/exe".into());
             plan.shown = vec!["demo".into(), "oom".into()];
-            watch(plan)
+            caught(|| lent(plan, |plan| watch(plan, demo.screen.step)))
         }
+        Some(Mode::Replay(replay)) => replayed(&replay),
         Some(Mode::Clean(clean)) => cleaned(clean),
+        Some(Mode::Report(options)) => report::run(&options),
+        Some(Mode::Doctor(options)) => Ok(doctor::run(options.json)),
+        Some(Mode::Completions(wanted)) => print(&generate::completions(wanted.shell)).map(|()| 0),
+        Some(Mode::Man) => print(&generate::man()?).map(|()| 0),
         Some(Mode::Worker(worker)) => demo::work(&worker.work),
     }
 }
 
-/// The screen, where there is one.
-fn watch(plan: sandtop::plan::Plan) -> Result<u8> {
-    if !io::stdout().is_terminal() || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
-        return headless::run(plan, &Report::default());
+/// `sandtop run`: whatever comes of it, those who wait for a file are told.
+fn without_screen(run: &cli::Run) -> Result<u8> {
+    let outputs = Outputs::open(&run.outputs, run.options.record.as_deref(), &run.command)?;
+    let mut session = Session::default();
+    let ended = caught(|| lent(resolve::run(run)?, |plan| headless::run(plan, run.quiet, &mut session)));
+    outputs.write(&session, ended)
+}
+
+/// Runs a plan, and gives a group back that it was lent.
+fn lent(plan: Plan, run: impl FnOnce(Plan) -> Result<u8>) -> Result<u8> {
+    let borrowed = plan.borrowed.clone();
+    let ended = run(plan);
+    if let Some(dir) = borrowed {
+        cgroup::place::give_back(&dir);
     }
-    tui::run(plan)
+    ended
+}
+
+/// The screen, where there is one.
+fn watch(plan: Plan, step: Step) -> Result<u8> {
+    if !has_screen() {
+        return headless::run(plan, false, &mut Session::default());
+    }
+    tui::run(plan, step)
+}
+
+fn has_screen() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// A recording on the screen, where there is one.
+fn replayed(options: &cli::Replay) -> Result<u8> {
+    let mut files = options.files.clone();
+    if options.last {
+        files.push(record::keep::last()?);
+    }
+    let (file, before) = match files.as_slice() {
+        [file] => (file, None),
+        [before, file] => (file, Some(before.as_path())),
+        [] => return Err(Error::new("which recording? sandtop replay FILE, or the last run: sandtop replay --last")),
+        _ => return Err(Error::new("two recordings can be compared, not three; --last is one of them")),
+    };
+    if has_screen() {
+        return tui::replay::run(file, before);
+    }
+    if let Some(before) = before {
+        tell(&Language::English.not_compared(before, file));
+    }
+    report::run(&cli::Report { file: Some(file.clone()), ..cli::Report::default() })
 }
 
 fn cleaned(options: cli::Clean) -> Result<u8> {
     let hierarchy = cgroup::detect(&mountinfo::read()?)?;
-    let parent = resolve::parent(&hierarchy.root, options.cgroup_parent.as_deref())?;
-    let cleaned = cgroup::clean::clean(&parent)?;
+    let parents = match options.cgroup_parent.as_deref() {
+        Some(wanted) => vec![cgroup::place::parent(&hierarchy.root, Some(wanted))?],
+        None => cgroup::place::known(&hierarchy),
+    };
+    let mut cleaned = cgroup::clean::Cleaned::default();
+    for (_, freezer) in hierarchy.beside.iter().filter(|(kind, _)| *kind == cgroup::beside::Kind::Freezer) {
+        cgroup::clean::thaw_dead(freezer);
+    }
+    for parent in &parents {
+        cleaned.add(cgroup::clean::clean(parent)?);
+    }
     let mut out = io::stdout();
     for name in &cleaned.removed {
         let _ = writeln!(out, "removed {name}");
@@ -94,10 +162,10 @@ fn cleaned(options: cli::Clean) -> Result<u8> {
         let _ = writeln!(out, "left alone {name}: its sandtop runs");
     }
     for name in &cleaned.foreign {
-        let _ = writeln!(out, "left alone {name}: it belongs to another pid namespace");
+        let _ = writeln!(out, "left alone {name}: it belongs to another pid namespace or user");
     }
     if cleaned == cgroup::clean::Cleaned::default() {
-        let _ = writeln!(out, "nothing to clean below {}", parent.display());
+        let _ = writeln!(out, "nothing to clean below {}", parents[0].display());
     }
     match cleaned.failed.first() {
         Some((name, why)) => Err(Error::new(format!("{name} stays: {why}"))),

@@ -40,6 +40,14 @@ pub enum Said {
 /// `PROC_PID_INIT_INO`, include/linux/proc_ns.h.
 const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
 
+/// Whether the pids that we see are those that the kernel prints.
+///
+/// # Errors
+/// When /proc cannot be read.
+pub fn pids_are_the_kernels() -> crate::error::Result<bool> {
+    Ok(crate::cgroup::name::pid_namespace()? == INITIAL_PID_NAMESPACE)
+}
+
 /// The kernel's log, from now on.
 pub struct KernelLog {
     file: File,
@@ -49,7 +57,7 @@ impl KernelLog {
     /// Opens the log at its end; `None` where this process may not read it, or where the pids in it, which are those of the
     /// initial pid namespace, are not the pids that we see.
     pub fn open() -> Option<KernelLog> {
-        if crate::cgroup::name::pid_namespace().ok()? != INITIAL_PID_NAMESPACE {
+        if !pids_are_the_kernels().ok()? {
             return None;
         }
         let mut file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open("/dev/kmsg").ok()?;

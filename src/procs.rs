@@ -3,14 +3,27 @@
 //! `statm` of every process at every sweep; `stat`, three times as dear, only of the young and the large, and of the others in turn. A kept
 //! descriptor of /proc/PID answers ESRCH once the process is reaped, never with a later process of the same pid.
 
-use std::{collections::HashMap, fs::File, io::Cursor, os::unix::fs::FileExt};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{Cursor, Write},
+    os::unix::fs::FileExt,
+    path::PathBuf,
+};
 
 use procfs::FromRead;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::event::{Process, ProcessChanges, ProcessUsage};
+use crate::{
+    error::{Error, Result},
+    event::{Process, ProcessChanges, ProcessUsage},
+};
 
 /// Sweeps in which a process counts as young: it may still exec, and is looked at each time.
 const YOUNG: u32 = 20;
+
+/// What changes least is read once in so many looks at `stat`.
+const RARELY: u32 = 16;
 
 /// How many of the largest are looked at each time.
 const LARGEST: usize = 8;
@@ -26,6 +39,8 @@ struct Known {
     stat: Option<File>,
     row: Process,
     sweeps: u32,
+    /// How often its `stat` was read.
+    looks: u32,
 }
 
 /// What is known of the processes of one run.
@@ -67,6 +82,55 @@ impl ProcessTable {
     /// The pid inside the sandbox of a process that is known.
     pub fn inside(&self, host_pid: i32) -> Option<i32> {
         self.known.get(&host_pid)?.row.pid
+    }
+
+    /// The same, and its name.
+    pub fn who(&self, host_pid: i32) -> Option<(Option<i32>, &str)> {
+        self.known.get(&host_pid).map(|known| (known.row.pid, known.row.name.as_str()))
+    }
+
+    /// The pids outside of those that are known.
+    pub fn pids(&self) -> impl Iterator<Item = i32> {
+        self.known.keys().copied()
+    }
+
+    /// Sets how readily the OOM killer takes a process that is known.
+    ///
+    /// # Errors
+    /// When it has ended, or the kernel refuses (a value below the one that it started with takes a right).
+    pub fn set_oom_score_adj(&mut self, host_pid: i32, value: i32) -> Result<()> {
+        let path = PathBuf::from(format!("/proc/{host_pid}/oom_score_adj"));
+        let mut file = File::options().write(true).open(&path).map_err(|e| Error::io("open", &path, e))?;
+        self.still_lives(host_pid)?;
+        file.write_all(value.to_string().as_bytes()).map_err(|e| Error::io(&format!("write {value} to"), &path, e))?;
+        if let Some(known) = self.known.get_mut(&host_pid) {
+            known.looks = 0; // to be read at the next look
+        }
+        Ok(())
+    }
+
+    /// Sends a process that is known a signal.
+    ///
+    /// # Errors
+    /// When it has ended, or the signal cannot be sent.
+    pub fn signal(&self, host_pid: i32, signal: i32) -> Result<()> {
+        let ended = || Error::new(format!("the process {host_pid} has ended"));
+        let signal =
+            Signal::from_named_raw(signal).ok_or_else(|| Error::new(format!("there is no signal {signal}")))?;
+        let handle =
+            Pid::from_raw(host_pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).ok_or_else(ended)?;
+        self.still_lives(host_pid)?;
+        pidfd_send_signal(&handle, signal).map_err(|e| Error::sys("send a signal", e))
+    }
+
+    /// That what was just opened by a pid is that process and no later one of the same pid: the descriptor that was kept from its beginning
+    /// says that it has not been reaped yet.
+    fn still_lives(&self, host_pid: i32) -> Result<()> {
+        let lives = self
+            .known
+            .get(&host_pid)
+            .is_some_and(|known| known.statm.is_some() && known.read(&known.statm, "statm").is_some());
+        if lives { Ok(()) } else { Err(Error::new(format!("the process {host_pid} has ended"))) }
     }
 
     fn forget(&mut self, pid: i32, changes: &mut ProcessChanges) {
@@ -112,6 +176,7 @@ impl Known {
                 usage: ProcessUsage { state: ' ', ..ProcessUsage::default() },
             },
             sweeps: 0,
+            looks: 0,
         };
         known.refresh(true)?;
         Some(known)
@@ -136,6 +201,10 @@ impl Known {
             self.row.usage.cpu_ms = (stat.utime + stat.stime) * 1000 / procfs::ticks_per_second();
             self.row.usage.threads = u32::try_from(stat.num_threads).unwrap_or(0);
             self.row.usage.state = stat.state;
+            if self.looks.is_multiple_of(RARELY) {
+                self.row.usage.oom_score_adj = oom_score_adj(self.row.host_pid).unwrap_or(0);
+            }
+            self.looks = self.looks.wrapping_add(1);
             let command = self.command_when_due(&stat.comm);
             if command.is_some() || stat.comm != self.row.name {
                 self.row.name = stat.comm;
@@ -173,6 +242,11 @@ fn resident(statm: &[u8]) -> Option<(u64, u64)> {
     let (resident, shared) = (fields.next()?.ok()?, fields.next()?.ok()?);
     let page = crate::units::page_size();
     Some((resident * page, resident.saturating_sub(shared) * page))
+}
+
+/// How readily the OOM killer takes a process; `None` when it is gone.
+fn oom_score_adj(pid: i32) -> Option<i32> {
+    std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).ok()?.trim().parse().ok()
 }
 
 /// The innermost pid of a process: the last of `NSpid` in /proc/PID/status.

@@ -4,23 +4,32 @@ use std::{
     ffi::{CString, OsString},
     io::IsTerminal,
     os::unix::ffi::{OsStrExt, OsStringExt},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist};
+use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, getgrouplist};
 
 use crate::{
-    cgroup, cli,
+    cgroup::{self, place, place::Place},
+    cli,
     error::{Error, Result, printable},
-    hints, mountinfo,
+    event::{Change, Controller, Isolation, OomPolicy},
+    hints,
+    metrics::Endpoint,
+    mountinfo,
     plan::Plan,
+    record::Wish,
     sandbox::{
         self,
         privileges::{Identity, Privileges},
         spec::Namespaces,
     },
-    units::Limit,
+    schedule::Schedule,
+    sentences::Language,
+    units::{ACCEPTED_SIZES, Limit},
 };
+
+mod like;
 
 /// The limit when nobody chose one.
 pub const DEFAULT_LIMIT: Limit = Limit::Bytes(100 << 20);
@@ -31,45 +40,91 @@ pub fn sudo_caller() -> Option<Uid> {
     (geteuid().is_root() && uid != 0).then_some(Uid::from_raw(uid))
 }
 
+/// Resolves what was typed after `sandtop run`.
+///
+/// # Errors
+/// As [`plan`], and when the budget is no size.
+pub fn run(run: &cli::Run) -> Result<Plan> {
+    let budget = run.budget.as_deref().map(budget).transpose()?;
+    let mut plan = plan(&run.options, run.command.clone())?;
+    plan.budget = budget;
+    plan.hints.extend(budget.and_then(|budget| Language::English.pointless_budget(budget, plan.limit)));
+    Ok(plan)
+}
+
+/// `--budget`, in bytes.
+fn budget(text: &str) -> Result<u64> {
+    const ACCEPTED: &str = "64m, 64M, 64MiB, 1.5G or 50%";
+    match Limit::parse(text, mem_total()) {
+        Ok(Limit::Bytes(budget)) => Ok(budget),
+        Ok(Limit::Max) => Err(Error::new(format!("--budget: '{text}' is no budget; one is {ACCEPTED}"))),
+        Err(why) => Err(Error::new(format!("--budget: {}", why.replace(ACCEPTED_SIZES, ACCEPTED)))),
+    }
+}
+
+/// A command as a user would read it.
+pub fn shown(command: &[OsString]) -> Vec<String> {
+    command.iter().map(|a| printable(&a.to_string_lossy())).collect()
+}
+
 /// Resolves options and a command to a plan.
 ///
 /// # Errors
 /// When an option does not make sense here, or the machine cannot do it; with the remedy.
 pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
     let mem_total = mem_total();
-    let limit = match &options.memory {
-        Some(text) if text == "--" => {
-            return Err(Error::new(format!("-m needs a size: {}", crate::units::ACCEPTED_SIZES)));
-        }
-        Some(text) => Limit::parse(text, mem_total).map_err(|why| Error::new(format!("-m: {why}")))?,
-        None => DEFAULT_LIMIT,
+    let (limit, schedule) = limit(options, mem_total)?;
+    let swap = match (&options.memory_swap, options.like) {
+        (None, Some(like)) => like::swap(like, limit),
+        (wanted, _) => swap(wanted.as_deref(), limit, mem_total)?,
     };
     if let Some(text) = options.env.iter().find(|e| e.is_empty() || e.as_bytes()[0] == b'=') {
         return Err(Error::new(format!("-e: '{}' names no variable; it is NAME=VALUE", text.to_string_lossy())));
     }
     let namespaces = namespaces(options)?;
-    need_root()?;
     let mounts = mountinfo::read()?;
     let hierarchy = cgroup::detect(&mounts)?;
-    let parent = parent(&hierarchy.root, options.cgroup_parent.as_deref())?;
+    let changes = changes(options, mem_total, hierarchy.controller)?;
     let user = user(options.user.as_deref())?;
+    // What can fail comes before a group is taken on loan.
+    let metrics = options.metrics.map(Endpoint::bind).transpose()?;
+    let recording = Wish::new(options.record.as_deref(), !options.no_keep)?;
+    let sigchld_ignored = sandbox::take_sigchld(); // before there are children whose end matters
+    let (isolation, user) = isolation(user, options)?;
+    let Place { parent, told, borrowed } = place::find(&hierarchy, options.cgroup_parent.as_deref())?;
     let env = environment(&options.env, user.as_ref());
+    let limit_only = (isolation == Isolation::LimitOnly).then(|| LIMIT_ONLY.to_string());
     let current = || std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let shown = shown(&command);
+    let served = metrics.as_ref().map(|endpoint| Language::English.metrics(&endpoint.address));
+    let hints = hints::before(&shown, options.allow_new_privs);
+    let pauses = changes.contains(&Change::Oom(OomPolicy::Pause)) && hierarchy.controller == Controller::V2;
+    let oomd = (pauses && like::oomd_runs()).then(|| Language::English.oomd().to_string());
+    let hints = told.into_iter().chain(limit_only).chain(served).chain(oomd).chain(hints).collect();
     Ok(Plan {
-        shown: command.iter().map(|a| printable(&a.to_string_lossy())).collect(),
+        shown,
         program: None,
         env,
+        limit_is_default: options.memory.is_none() && schedule.at_start().is_none(),
         limit,
-        limit_is_default: options.memory.is_none(),
+        schedule,
+        swap,
+        changes,
+        like: options.like,
+        oom_score_adj: options.oom_score_adj,
+        recording,
+        metrics,
         hierarchy,
         mounts,
         parent,
+        borrowed,
         mem_total,
         interval: options.interval,
         timeout: options.timeout,
         hold: options.hold,
         workdir: options.workdir.clone().map_or_else(|| (current(), false), |dir| (dir, true)),
         hostname: options.hostname.clone(),
+        isolation,
         namespaces,
         privileges: Privileges {
             user: user.map(|u| u.identity),
@@ -77,10 +132,90 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
             allow_new: options.allow_new_privs,
         },
         keep_stdin: !std::io::stdin().is_terminal(),
-        sigchld_ignored: sandbox::take_sigchld(),
-        hints: hints::before(&command, options.allow_new_privs),
+        sigchld_ignored,
+        hints,
+        budget: None,
+        options: options.beside_memory(),
         argv: command,
     })
+}
+
+/// The limit at the start, and how it is to move: `-m` and `--schedule`.
+fn limit(options: &cli::Options, mem_total: u64) -> Result<(Limit, Schedule)> {
+    let chosen = match &options.memory {
+        Some(text) if text == "--" => {
+            return Err(Error::new(format!("-m needs a size: {}", ACCEPTED_SIZES)));
+        }
+        Some(text) => Some(Limit::parse(text, mem_total).map_err(|why| Error::new(format!("-m: {why}")))?),
+        None => None,
+    };
+    let parsed = options.schedule.as_deref().map(|text| Schedule::parse(text, mem_total)).transpose();
+    let schedule = parsed.map_err(|why| Error::new(format!("--schedule, {why}")))?.unwrap_or_default();
+    match (chosen, schedule.at_start()) {
+        (Some(limit), Some(at_start)) if limit != at_start => Err(Error::new(format!(
+            "--schedule, step 1: {at_start} at 0s contradicts -m {limit}: both are the limit at the start; give one of them"
+        ))),
+        (limit, at_start) => Ok((limit.or(at_start).unwrap_or(DEFAULT_LIMIT), schedule)),
+    }
+}
+
+/// `--memory-swap`, which is memory and swap together, as docker has it: how much may be swapped out.
+fn swap(wanted: Option<&str>, limit: Limit, mem_total: u64) -> Result<Limit> {
+    let Some(text) = wanted else { return Ok(cgroup::NO_SWAP) };
+    let both = Limit::parse(text, mem_total).map_err(|why| Error::new(format!("--memory-swap: {why}")))?;
+    match (both, limit) {
+        (Limit::Max, _) => Ok(Limit::Max),
+        (Limit::Bytes(both), Limit::Bytes(limit)) if both >= limit => Ok(Limit::Bytes(both - limit)),
+        _ => Err(Error::new(format!(
+            "--memory-swap: {both} is less than the limit of {limit}; it is memory and swap together, as docker has it: give {limit} for no swap, more, or max"
+        ))),
+    }
+}
+
+/// The settings beside limit and swap, as changes of a fresh group.
+fn changes(options: &cli::Options, mem_total: u64, controller: Controller) -> Result<Vec<Change>> {
+    let soft = options.memory_reservation.as_deref().map(|text| {
+        let limit = Limit::parse(text, mem_total).map_err(|why| Error::new(format!("--memory-reservation: {why}")));
+        limit.map(Change::SoftLimit)
+    });
+    let soft = soft.transpose()?;
+    let oom = options.oom.or_else(|| like::oom(options.like?, controller)).map(Change::Oom);
+    let counts = [options.pids_limit.map(Change::Pids), options.cpus.map(Change::Cpus)];
+    Ok(soft.into_iter().chain(oom).chain(counts.into_iter().flatten()).collect())
+}
+
+/// What is said where the limit is all there is.
+const LIMIT_ONLY: &str = "limit only: user namespaces cannot be used here (sandtop doctor tells why), so that the workload has none of its own and could lift its own limit";
+
+/// What the sandbox can be made of, and the user that the workload has to become for it. A plain user can be himself, or root inside.
+fn isolation(user: Option<Account>, options: &cli::Options) -> Result<(Isolation, Option<Account>)> {
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    if uid == 0 {
+        return Ok((Isolation::Root, user));
+    }
+    let inside = match (&options.user, &user) {
+        (None, _) => (uid, gid),
+        (Some(_), None) => (0, 0),
+        (Some(_), Some(account)) if (account.identity.uid, account.identity.gid) == (uid, gid) => (uid, gid),
+        (Some(name), _) => {
+            return Err(Error::new(format!(
+                "-u {name}: without root a command can run as you, or as root inside (-u root)"
+            )));
+        }
+    };
+    let isolation = sandbox::isolation(inside.0, inside.1);
+    let wanted = [
+        ("-u root", inside.0 != uid),
+        ("--hostname", options.hostname.is_some()),
+        ("--network none", options.network == Some(cli::Network::None)),
+    ];
+    match wanted.iter().find(|(_, asked)| *asked) {
+        Some((option, _)) if isolation == Isolation::LimitOnly => Err(Error::new(format!(
+            "{option} needs a namespace, and user namespaces cannot be used here"
+        ))
+        .remedy("sandtop doctor tells why, and what would help; without that option the limit alone can be had")),
+        _ => Ok((isolation, None)),
+    }
 }
 
 /// The machine's memory, in bytes.
@@ -106,40 +241,6 @@ fn namespaces(options: &cli::Options) -> Result<Namespaces> {
     }
     let net = has(Unshare::Net) || options.network == Some(cli::Network::None);
     Ok(Namespaces { uts: has(Unshare::Uts), ipc: has(Unshare::Ipc), net })
-}
-
-/// On cgroup v1 there is no way without root.
-fn need_root() -> Result<()> {
-    if geteuid().is_root() {
-        return Ok(());
-    }
-    let exe = std::env::current_exe().map_or_else(|_| "sandtop".into(), |p| p.display().to_string());
-    Err(Error::new("root is needed: namespaces and cgroup v1 groups are root's to make").remedy(format!(
-        "sudo {exe} …   (the full path: sudo does not look where cargo installs; the command itself runs as you)"
-    )))
-}
-
-/// The group below which ours goes.
-///
-/// # Errors
-/// When there is no such group.
-pub fn parent(root: &Path, wanted: Option<&Path>) -> Result<PathBuf> {
-    let Some(wanted) = wanted else { return Ok(root.to_path_buf()) };
-    let plain = |c: std::path::Component<'_>| !matches!(c, std::path::Component::ParentDir);
-    let below = wanted.strip_prefix("/").unwrap_or(wanted);
-    let dir = root.join(below);
-    if !below.components().all(plain) || !dir.is_dir() {
-        return Err(Error::new(format!(
-            "--cgroup-parent: there is no group {} in the memory hierarchy",
-            wanted.display()
-        ))
-        .remedy(format!(
-            "give a path as below {}, such as /mygroup, after: mkdir {}/mygroup",
-            root.display(),
-            root.display()
-        )));
-    }
-    Ok(dir)
 }
 
 /// A resolved user: ids, and what goes into the environment.

@@ -1,16 +1,22 @@
 //! Every sentence that a user reads about a run, made from data by pure functions of the language: a second language is a second
 //! table, not a second program. Kernel file names are never translated.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use crate::{
-    event::{Controller, Note, Status, Step, Stopped},
-    session::{
-        Entry, Run, Session, What,
-        outcome::{Outcome, exit_code},
-    },
+    event::{Author, Controller, Note, Status, Step, Stopped},
+    session::{Entry, Run, Session, What, outcome::Outcome},
     units::{Limit, size},
 };
+
+mod budget;
+mod change;
+mod knobs;
+mod pause;
+mod recording;
+mod signals;
+mod story;
+mod verdict;
 
 /// A language that sandtop speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,10 +51,28 @@ pub fn duration(d: Duration) -> String {
     }
 }
 
-/// A moment on the log: minutes, seconds and as many decimals as the eye can follow.
+/// A moment on the log: minutes, seconds and as many decimals as the eye can follow, and hours where there are any.
 pub fn moment(d: Duration) -> String {
-    let ms = d.as_millis();
-    format!("{}:{:02}.{:03}", ms / 60_000, ms / 1000 % 60, ms % 1000)
+    let ms = d.as_millis(); // a moment that has not come is not told
+    match ms / 3_600_000 {
+        0 => format!("{}:{:02}.{:03}", ms / 60_000, ms / 1000 % 60, ms % 1000),
+        hours => format!("{hours}:{:02}:{:02}.{:03}", ms / 60_000 % 60, ms / 1000 % 60, ms % 1000),
+    }
+}
+
+/// The same of a moment in seconds. What was before the main process was let go is at less than nothing.
+pub fn moment_at(seconds: f64) -> String {
+    let sign = if seconds < 0.0 { "-" } else { "" };
+    format!("{sign}{}", moment(Duration::try_from_secs_f64(seconds.abs()).unwrap_or(Duration::MAX)))
+}
+
+/// A time of a run to the second: `0:12`, `1:02:03`.
+pub fn clock(d: Duration) -> String {
+    let s = d.as_secs();
+    match s / 3600 {
+        0 => format!("{}:{:02}", s / 60, s % 60),
+        hours => format!("{hours}:{:02}:{:02}", s / 60 % 60, s % 60),
+    }
 }
 
 /// `1 limit hit`, `2 limit hits`.
@@ -77,6 +101,18 @@ impl Language {
             (Controller::V1, Word::Peak) => "memory.max_usage_in_bytes",
             (Controller::V1, Word::LimitHits) => "memory.failcnt",
             (Controller::V1, Word::OomKills) => "memory.oom_control",
+            (_, Word::Stalled) => "memory.pressure",
+            (Controller::V2, Word::Peak) => "memory.peak",
+            (Controller::V2, Word::LimitHits) => "memory.events max",
+            (Controller::V2, Word::OomKills) => "memory.events oom_kill",
+            (Controller::V1, Word::Usage) => "memory.usage_in_bytes",
+            (Controller::V1, Word::Limit) => "memory.limit_in_bytes",
+            (Controller::V1, Word::Cache) => "memory.stat total_cache − total_shmem",
+            (Controller::V1, Word::Swap) => "memory.stat total_swap",
+            (Controller::V2, Word::Usage) => "memory.current",
+            (Controller::V2, Word::Limit) => "memory.max",
+            (Controller::V2, Word::Cache) => "memory.stat file − shmem",
+            (Controller::V2, Word::Swap) => "memory.swap.current",
         }
     }
 
@@ -87,19 +123,35 @@ impl Language {
             What::Started { limit, default, held } => {
                 let command = run.map_or(String::new(), |run| run.started.argv.join(" "));
                 let held = if *held { ", held: Enter starts it" } else { "" };
-                (format!("run {}: {command} under {}{held}", entry.run, self.limit(*limit, *default)), Weight::Plain)
+                let schedule = run.map(|run| &run.started.schedule).filter(|schedule| !schedule.is_empty());
+                let schedule = schedule.map_or(String::new(), |schedule| format!(", scheduled {schedule}"));
+                let limit = self.limit(*limit, *default);
+                (format!("run {}: {command} under {limit}{schedule}{held}", entry.run), Weight::Plain)
             }
             What::FirstHit { limit } => {
                 (format!("usage met the limit of {limit}: the kernel reclaims what it can"), Weight::Warning)
             }
             What::OomKill { count, victim, limit } => (self.kill(*count, victim.as_ref(), *limit), Weight::Danger),
-            What::LimitMoved { from, to } => (format!("limit {from} → {to}, by you"), Weight::Act),
+            What::LimitMoved { from, to, by } => (format!("limit {from} → {to}, {}", self.by(*by)), Weight::Act),
             What::LimitNext { to } => (format!("limit {to} for the next run: r starts it"), Weight::Act),
-            What::LimitBusy { target, usage, kept } => {
+            What::LimitBusy { target, usage, kept, by } => {
                 let cpus = run.map_or(1, |run| u64::from(run.started.cpus));
-                (self.busy(*target, *usage, *kept, cpus), Weight::Danger)
+                (self.ordered(*by) + &self.busy(*target, *usage, *kept, cpus), Weight::Danger)
             }
-            What::LimitFailed { reason } => (format!("limit not changed: {reason}"), Weight::Danger),
+            What::LimitFailed { reason, by } => {
+                (format!("{}limit not changed: {reason}", self.ordered(*by)), Weight::Danger)
+            }
+            What::Changed { change, next } => {
+                let next = if *next { ", for the next run" } else { "" };
+                (format!("{}{next}, by you", self.change(*change, session)), Weight::Act)
+            }
+            What::ChangeFailed { change, reason } => {
+                (format!("not done ({}): {reason}", self.change(*change, session)), Weight::Danger)
+            }
+            What::ChangedElsewhere { knob, now } => (self.changed_elsewhere(*knob, *now), Weight::Warning),
+            What::SwapKept { now } => (self.swap_kept(*now), Weight::Warning),
+            What::Paused { pause, worse } => self.paused(pause, *worse),
+            What::Resumed { by } => self.resumed(*by),
             What::Note(note) => self.note(note),
             What::Ended => run.map_or((String::new(), Weight::Plain), |run| {
                 let (text, weight) = self.ended(run);
@@ -110,12 +162,31 @@ impl Language {
         }
     }
 
+    /// Who did it, at the end of a sentence.
+    pub fn by(self, author: Author) -> &'static str {
+        match author {
+            Author::User => "by you",
+            Author::Schedule { .. } => "by the schedule",
+        }
+    }
+
+    /// Who wanted what failed, where it was not the user, at the beginning of a sentence.
+    fn ordered(self, author: Author) -> String {
+        match author {
+            Author::User => String::new(),
+            Author::Schedule { .. } => "the schedule: ".into(),
+        }
+    }
+
+    /// `stress (pid 3) held 99.4M`.
+    fn victim(self, victim: &crate::event::Victim) -> String {
+        let pid = victim.pid.map_or_else(|| format!("host pid {}", victim.host_pid), |pid| format!("pid {pid}"));
+        format!("{} ({pid}) held {}", victim.name, size(victim.held))
+    }
+
     fn kill(self, count: u64, victim: Option<&crate::event::Victim>, limit: Limit) -> String {
         let who = match victim {
-            Some(v) => {
-                let pid = v.pid.map_or_else(|| format!("host pid {}", v.host_pid), |pid| format!("pid {pid}"));
-                format!("{} ({pid}) held {}", v.name, size(v.held))
-            }
+            Some(victim) => self.victim(victim),
             None => "the kernel's log does not say whom".to_string(),
         };
         match count {
@@ -148,9 +219,33 @@ impl Language {
                 format!("{} not shown: the terminal took nothing meanwhile", count(*dropped, "sample")),
                 Weight::Warning,
             ),
+            Note::Unrecorded { events } => {
+                (format!("{} not recorded: the disk was slower than the run", count(*events, "event")), Weight::Warning)
+            }
+            Note::RecordingLost { reason } => (format!("not recorded any more: {reason}"), Weight::Danger),
+            Note::OutputGap { bytes } => (
+                format!("{} of output are not in the recording: it holds the first of it and the newest", size(*bytes)),
+                Weight::Warning,
+            ),
+            Note::CountersReset => ("limit hits, OOM kills and the peak count from here, by you".into(), Weight::Act),
+            Note::SignalSent { signal, host_pid, pid, name } => {
+                (self.signal_sent(*signal, &self.process(name, *pid, *host_pid)), Weight::Act)
+            }
+            Note::AllSignalled { signal, processes } => (self.all_signalled(*signal, *processes), Weight::Act),
             Note::Leftover { reason } => (reason.clone(), Weight::Danger),
             Note::Hint { text } => (text.clone(), Weight::Warning),
         }
+    }
+
+    /// Where metrics are served, and to whom.
+    pub fn metrics(self, address: &SocketAddr) -> String {
+        let open = if address.ip().is_loopback() { "" } else { ", to whoever reaches this machine" };
+        format!("metrics are at http://{address}/metrics{open}")
+    }
+
+    /// That they are not.
+    pub fn unserved(self, why: &str) -> String {
+        format!("metrics are not served any more: {why}")
     }
 
     /// How a run ended and why, as one sentence.
@@ -172,6 +267,12 @@ impl Language {
             }
         };
         let (mut text, weight) = match (outcome, ended.stopped) {
+            (Outcome::OomKilled, _) if run.was_taken_whole() => {
+                return (
+                    format!("{name} was killed {after}, and all of the workload with it: out of memory"),
+                    Weight::Danger,
+                );
+            }
             (Outcome::OomKilled, _) => (format!("{name} was killed {after}: out of memory"), Weight::Danger),
             (Outcome::OomSurvived, _) => {
                 let who = run.victims.last().map_or(String::new(), |v| format!(" ({})", v.name));
@@ -180,6 +281,9 @@ impl Language {
             }
             (Outcome::TimedOut, _) => (format!("{how}: its time was over"), Weight::Warning),
             (_, Some(Stopped::Signal(n))) => (format!("{how}: sandtop was sent {}", signal_name(n)), Weight::Act),
+            (_, Some(Stopped::User)) if run.pauses.now().is_some() => {
+                (format!("{how}, by you, while it was paused at its limit"), Weight::Act)
+            }
             (_, Some(Stopped::User)) => (format!("{how}, by you"), Weight::Act),
             (Outcome::Signalled, _) if kills > 0 => (
                 format!(
@@ -219,16 +323,26 @@ impl Language {
         }
     }
 
+    /// Instead of a peak, where there is none: a run that was over, or whose recording ends, before the first sample.
+    pub fn unsampled(self) -> &'static str {
+        "nothing was sampled"
+    }
+
     /// The one line that `run` ends with.
     pub fn summary(self, run: &Run) -> String {
         let (how, _) = self.ended(run);
         if matches!(run.outcome(), Some(Outcome::FailedToStart)) {
             return how;
         }
-        let code = run.ended.as_ref().map_or(0, |(_, ended)| exit_code(ended));
+        let code = run.exit_code().unwrap_or(0);
         let hits = run.limit_hits().map_or(String::new(), |n| format!(", {}", count(n, "limit hit")));
         let limit = self.limit(run.limit, run.limit_is_default);
-        format!("{how}; peak {} of {limit}{hits}; exit code {code}", size(run.peak))
+        let peak = match self.budget(run) {
+            Some(judged) => format!("{judged}; limit {limit}"),
+            None if run.last.is_none() => format!("{}; limit {limit}", self.unsampled()),
+            None => format!("peak {} of {limit}", size(run.peak)),
+        };
+        format!("{how}; {peak}{hits}; exit code {code}")
     }
 }
 
@@ -241,6 +355,16 @@ pub enum Word {
     LimitHits,
     /// How many the OOM killer killed.
     OomKills,
+    /// Time lost to waiting for memory.
+    Stalled,
+    /// What is charged.
+    Usage,
+    /// The limit.
+    Limit,
+    /// File cache.
+    Cache,
+    /// What is swapped out.
+    Swap,
 }
 
 #[cfg(test)]
@@ -254,7 +378,9 @@ mod tests {
             [text(113), text(2500), text(12_400), text(187_000), text(3_700_000)],
             ["0.113 s", "2.50 s", "12.4 s", "3:07", "1:01:40"]
         );
-        assert_eq!(moment(Duration::from_millis(61_042)), "1:01.042");
+        let moments = [61_042_000, 22_600, 59_999_600, 3_600_000_000].map(|us| moment(Duration::from_micros(us)));
+        assert_eq!(moments, ["1:01.042", "0:00.022", "0:59.999", "1:00:00.000"]);
+        assert_eq!([moment_at(0.0226), moment_at(-0.0021)], ["0:00.022", "-0:00.002"]);
     }
 
     #[test]

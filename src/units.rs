@@ -3,9 +3,12 @@
 //! Binary throughout (`200m` is 209 715 200 bytes), as docker, systemd and the kernel read sizes.
 //! Refuses: any I/O, and any sentinel: "no limit" is [`Limit::Max`], never a number.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
+
+mod step;
+pub use step::Step;
 
 /// What every message about a bad size says is accepted.
 pub const ACCEPTED_SIZES: &str = "64m, 64M, 64MiB, 1.5G, 50% or max";
@@ -32,6 +35,57 @@ pub enum Limit {
     Max,
 }
 
+/// How many of something there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Quota {
+    /// So many.
+    Of(u64),
+    /// Any number.
+    Max,
+}
+
+impl Quota {
+    /// The number, `None` where any will do.
+    pub fn number(self) -> Option<u64> {
+        match self {
+            Quota::Of(n) => Some(n),
+            Quota::Max => None,
+        }
+    }
+
+    /// A number of processes as typed: `max`, or docker's `-1` and `0`, are no limit.
+    ///
+    /// # Errors
+    /// One sentence that says what was wrong with it and what is accepted.
+    pub fn parse_pids(text: &str) -> Result<Quota, String> {
+        match text.trim() {
+            "max" | "-1" | "0" => Ok(Quota::Max),
+            n => match n.parse() {
+                Ok(n) if n <= PIDS_MOST => Ok(Quota::Of(n)),
+                _ => Err(format!("'{text}' is no number of processes; it is 1 to {PIDS_MOST}, or max")),
+            },
+        }
+    }
+
+    /// A number of CPUs as typed (`1.5`), in thousandths.
+    ///
+    /// # Errors
+    /// One sentence that says what was wrong with it and what is accepted.
+    pub fn parse_cpus(text: &str) -> Result<Quota, String> {
+        match text.trim() {
+            "max" | "-1" | "0" => Ok(Quota::Max),
+            n => match n.parse::<f64>() {
+                Ok(n) if (0.01..=10_000.0).contains(&n) => Ok(Quota::Of((n * 1000.0).round() as u64)),
+                _ => Err(format!("'{text}' is no number of CPUs; it is 0.01 or more (1.5), or max")),
+            },
+        }
+    }
+}
+
+/// The most processes that a Linux machine can have (`PID_MAX_LIMIT`, include/linux/threads.h).
+const PIDS_MOST: u64 = 4_194_304;
+
 impl Limit {
     /// The limit in bytes, `None` where there is none.
     pub fn bytes(self) -> Option<u64> {
@@ -51,6 +105,14 @@ impl Limit {
             return Err("is more than the kernel can count".into());
         }
         Ok(if bytes == kernel_max() { Limit::Max } else { Limit::Bytes(bytes / page * page) })
+    }
+
+    /// A quarter more, in whole pages.
+    pub fn and_a_quarter(self) -> Limit {
+        match self {
+            Limit::Bytes(n) => Limit::rounded(n.saturating_add(n / 4)).unwrap_or(Limit::Max),
+            Limit::Max => Limit::Max,
+        }
     }
 
     /// Reads a limit as typed on the command line. `total` is what a percentage is of, in bytes.
@@ -95,13 +157,27 @@ impl Limit {
         };
         Limit::rounded(target).map_err(explain)
     }
+}
 
-    /// A tenth more (`up`) or a tenth less, `None` where there is no limit to move.
-    pub fn nudged(self, up: bool) -> Option<Limit> {
-        let now = self.bytes()?;
-        let step = (now / 10).max(page_size());
-        let target = if up { now.saturating_add(step).min(kernel_max() - page_size()) } else { now - step.min(now) };
-        Limit::rounded(target).ok()
+impl Limit {
+    /// The limit as it can be typed, so that it reads back as the very same.
+    pub fn typed(self) -> String {
+        let short = self.to_string();
+        match self {
+            Limit::Bytes(bytes) if parse_absolute(&short, 0) != Ok(self) => bytes.to_string(),
+            _ => short,
+        }
+    }
+}
+
+impl Limit {
+    /// What is left of it above another limit.
+    pub fn less(self, other: Limit) -> Limit {
+        match (self, other) {
+            (Limit::Bytes(all), Limit::Bytes(part)) => Limit::Bytes(all.saturating_sub(part)),
+            (Limit::Bytes(_), Limit::Max) => Limit::Bytes(0),
+            (Limit::Max, _) => Limit::Max,
+        }
     }
 }
 
@@ -159,6 +235,23 @@ fn plain_size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A time as typed: `500ms`, `1.5s`, `2m`, `1m30s`, or a bare number of seconds; `None` for what is none.
+pub fn time(text: &str) -> Option<Duration> {
+    match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => fraction(text).or_else(|| humantime::parse_duration(text).ok()),
+    }
+}
+
+/// `1.5s`: humantime knows whole numbers only.
+fn fraction(text: &str) -> Option<Duration> {
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    units.iter().find_map(|(unit, seconds)| {
+        let number = text.strip_suffix(unit)?.trim().parse::<f64>().ok()?;
+        Duration::try_from_secs_f64(number * seconds).ok()
+    })
+}
+
 const UNITS: [char; 6] = ['B', 'K', 'M', 'G', 'T', 'P'];
 
 /// A size for people: exact where it is exact (`200M`), else three significant digits (`79.9M`).
@@ -201,6 +294,13 @@ mod tests {
 
     fn bytes(text: &str) -> Option<u64> {
         Limit::parse(text, 1000 * M).ok().and_then(Limit::bytes)
+    }
+
+    #[test]
+    fn a_limit_is_typed_so_that_it_reads_back() {
+        assert_eq!(Limit::Bytes(100 * M + 4096).typed(), "104861696");
+        assert_eq!(Limit::Bytes(1536 * M).typed(), "1.50G");
+        assert_eq!(Limit::Max.typed(), "max");
     }
 
     #[test]
@@ -247,11 +347,18 @@ mod tests {
     }
 
     #[test]
-    fn a_nudge_is_a_tenth_and_never_reaches_nothing() {
-        assert_eq!(Limit::Bytes(100 * M).nudged(true), Some(Limit::Bytes(110 * M)));
-        assert_eq!(Limit::Bytes(100 * M).nudged(false), Some(Limit::Bytes(90 * M)));
-        assert_eq!(Limit::Max.nudged(true), None);
-        assert_eq!(Limit::Bytes(4096).nudged(false), None);
+    fn quotas_are_numbers_or_max() {
+        assert_eq!(Quota::parse_pids("100"), Ok(Quota::Of(100)));
+        assert_eq!(Quota::parse_cpus("1.5"), Ok(Quota::Of(1500)));
+        for none in ["max", "-1", "0"] {
+            assert_eq!((Quota::parse_pids(none), Quota::parse_cpus(none)), (Ok(Quota::Max), Ok(Quota::Max)));
+        }
+        for bad in ["", "x", "-2", "5000000"] {
+            assert!(Quota::parse_pids(bad).is_err_and(|why| why.contains("max")), "{bad}");
+        }
+        for bad in ["", "x", "-2", "nan", "inf", "0.001", "1e9"] {
+            assert!(Quota::parse_cpus(bad).is_err_and(|why| why.contains("1.5")), "{bad}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ fn attack_from(name: &str, script: &str, dir: &Path) {
     let ended =
         Sandtop::run("-m 64M").dir(dir).sh(&format!("{{ {script}\n}} >&2; exec {SANDTOP} worker fill 200M")).go();
     assert_eq!(ended.outcome(), "oom_killed", "{name}: {}", ended.err);
-    assert!(ended.number("peak_bytes") <= 64 * M, "{name}: {:?}", ended.json);
+    assert!(ended.number("peak_bytes") <= highest(64 * M), "{name}: {:?}", ended.json);
     assert_eq!(host, host_switches(), "{name} changed the host; stderr: {}", ended.err);
 }
 
@@ -52,8 +52,8 @@ fn every_reachable_cgroup_file_is_written_in_vain() {
     }
     attack("write", RAISE_ALL);
     // A working directory in the host's hierarchy must not stay open as a way around the view.
-    let from_there = "for f in memory.limit_in_bytes sandtop/*/memory.limit_in_bytes sandtop/*/leaf/memory.limit_in_bytes; do echo -1 > $f; done; echo $$ > cgroup.procs";
-    attack_from("working directory", from_there, Path::new(MEMORY));
+    let from_there = "for f in memory.limit_in_bytes sandtop/*/memory.limit_in_bytes sandtop/*/leaf/memory.limit_in_bytes; do echo -1 > $f; done; for f in sandtop/*/memory.max sandtop/*/leaf/memory.max; do echo max > $f; done; echo $$ > cgroup.procs";
+    attack_from("working directory", from_there, memory_root());
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn mounts_are_changed_in_vain() {
     attack(
         "remount",
         &format!(
-            "mount -o remount,rw /sys/fs/cgroup/memory; mount -o remount,rw,bind /sys/fs/cgroup/memory; mount -o remount,rw /sys; mount -o remount,rw,bind /proc/sys{RAISE_ALL}"
+            "mount -o remount,rw /sys/fs/cgroup; mount -o remount,rw,bind /sys/fs/cgroup; mount -o remount,rw /sys/fs/cgroup/memory; mount -o remount,rw,bind /sys/fs/cgroup/memory; mount -o remount,rw /sys; mount -o remount,rw,bind /proc/sys{RAISE_ALL}"
         ),
     );
     attack(
@@ -79,7 +79,7 @@ fn mounts_are_changed_in_vain() {
             "d=$(mktemp -d); mount -t cgroup -o memory x $d; mount -t cgroup2 x $d; mount -t proc x $d; mount -t sysfs x $d; set -- $d{RAISE_ALL}"
         ),
     );
-    let nested = r#"unshare -UrmC sh -c 'd=$(mktemp -d); mount -t cgroup -o memory x $d; for f in $(find $d -name memory.limit_in_bytes); do echo 777M > $f; echo -1 > $f; done; umount -l /proc; umount -l /sys/fs/cgroup; mount -o remount,rw /sys/fs/cgroup/memory'"#;
+    let nested = r#"unshare -UrmC sh -c 'd=$(mktemp -d); mount -t cgroup -o memory x $d; for f in $(find $d -name memory.limit_in_bytes); do echo 777M > $f; echo -1 > $f; done; d=$(mktemp -d); mount -t cgroup2 x $d; for f in $(find $d -name memory.max); do echo 777M > $f; echo max > $f; done; umount -l /proc; umount -l /sys/fs/cgroup; mount -o remount,rw /sys/fs/cgroup/memory'"#;
     attack("nested user namespace", nested);
     attack("nested namespaces with a root", &nested.replace("-UrmC", "-UrmCpfn"));
     attack(
@@ -123,9 +123,10 @@ for mount in ['/sys/fs/cgroup/memory', '/sys/fs/cgroup', '/sys', '/']:
         got = libc.open_by_handle_at(fd, handle, os.O_RDONLY)
         print(mount, got, os.strerror(ctypes.get_errno()))
         if got >= 0:
-            for name in ['memory.limit_in_bytes', 'leaf/memory.limit_in_bytes'] + ['sandtop/' + d + '/memory.limit_in_bytes' for d in os.listdir(f'/proc/self/fd/{got}/sandtop')]:
-                try: open(f'/proc/self/fd/{got}/' + name, 'w').write('-1')
-                except OSError as e: print(name, e)
+            for name, value in [('memory.limit_in_bytes', '-1'), ('memory.max', 'max')]:
+                for where in ['', 'leaf/'] + ['sandtop/' + d + '/' for d in os.listdir(f'/proc/self/fd/{got}/sandtop')]:
+                    try: open(f'/proc/self/fd/{got}/' + where + name, 'w').write(value)
+                    except OSError as e: print(name, e)
 EOF"#;
     attack("handle", python);
     attack("handle from a user namespace", &format!("unshare -Ur sh -c \"$(cat <<'X'\n{python}\nX\n)\""));
@@ -134,10 +135,10 @@ EOF"#;
 #[test]
 fn what_people_use_works_inside() {
     let test = "what_people_use_works_inside";
-    if !kernel_tier(test) || !has(test, "python3") || !has(test, "apt-get") {
+    if !kernel_tier(test) || !has(test, "python3") {
         return;
     }
-    for (options, script) in [
+    let mut lines = vec![
         ("-m 256M", "python3 -c 'import subprocess; print(subprocess.check_output([\"echo\", \"x\"]))'"),
         ("", "unshare -Ur id -u | grep -qx 0"),
         ("", "unshare -Urpf sh -c 'test $$ = 1'"),
@@ -147,8 +148,11 @@ fn what_people_use_works_inside() {
             "",
             "ulimit -n; bash -c 'kill -0 $$'; nice -n 5 true; renice -n 6 $$ > /dev/null; echo 100 > /proc/self/oom_score_adj",
         ),
-        ("-m 1G", "apt-get update > /dev/null"),
-    ] {
+    ];
+    if !emulated() && has(test, "apt-get") {
+        lines.push(("-m 1G", "apt-get update > /dev/null")); // the emulated machines have no network
+    }
+    for (options, script) in lines {
         let ended = Sandtop::run(options).sh(script).go();
         assert_eq!(ended.code, 0, "{script}: {}{}", ended.out, ended.err);
     }
@@ -186,6 +190,15 @@ fn the_workload_sees_its_own_group_and_no_other() {
     if !kernel_tier("the_workload_sees_its_own_group_and_no_other") {
         return;
     }
+    if is_v2() {
+        let ended = Sandtop::run("-m 64M").sh("cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory.swap.max /proc/self/cgroup; find /sys/fs/cgroup -mindepth 1 -type d; echo $$ > /sys/fs/cgroup/cgroup.procs").go();
+        let lines: Vec<&str> = ended.out.lines().collect();
+        let limit: u64 = lines[0].parse().unwrap();
+        assert!((64 * M..=65 * M).contains(&limit), "{limit}");
+        assert_eq!(lines[1..], ["0", "0::/"], "{}", ended.out);
+        assert_ne!(ended.code, 0, "the view can be written");
+        return;
+    }
     let ended = Sandtop::run("-m 64M").sh("cat /sys/fs/cgroup/memory/memory.limit_in_bytes; grep memory: /proc/self/cgroup | cut -d: -f3; find /sys/fs/cgroup/memory -mindepth 1 -type d").go();
     let lines: Vec<&str> = ended.out.lines().collect();
     let limit: u64 = lines[0].parse().unwrap();
@@ -214,12 +227,20 @@ fn cgroup_mounts_are_out_of_reach_of_nested_user_namespaces_in_every_hierarchy()
     let before = fs::read_to_string("/sys/fs/cgroup/cpuset/cgroup.clone_children").unwrap_or_default();
     // Through any of these a workload could freeze init, move it into its own group, or leave groups behind on the host.
     let script = r#"for c in memory freezer cpuset pids cpu devices blkio; do
+        unshare -UrmC sh -c "d=\$(mktemp -d); mount -t cgroup2 x \$d && mkdir \$d/sandtop-leak"
         unshare -UrmC sh -c "d=\$(mktemp -d); mount -t cgroup -o $c x \$d && mkdir \$d/sandtop-leak && echo 1 > \$d/sandtop-leak/cgroup.procs && echo FROZEN > \$d/sandtop-leak/freezer.state"
     done; unshare -Ur true && echo user namespaces work"#;
     let ended = Sandtop::run("--timeout 20").sh(script).go();
     assert_eq!((ended.code, ended.out.as_str()), (0, "user namespaces work\n"), "{}", ended.err);
+    assert!(!files_named(Path::new("/sys/fs/cgroup"), "sandtop-leak"));
     for controller in ["memory", "freezer", "cpuset", "pids", "cpu", "devices", "blkio"] {
         assert!(!Path::new("/sys/fs/cgroup").join(controller).join("sandtop-leak").exists(), "{controller}");
     }
     assert_eq!(before, fs::read_to_string("/sys/fs/cgroup/cpuset/cgroup.clone_children").unwrap_or_default());
+}
+
+/// Whether there is a directory of this name in a tree.
+fn files_named(dir: &Path, name: &str) -> bool {
+    let dirs = fs::read_dir(dir).into_iter().flatten().flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+    dirs.map(|e| e.path()).any(|path| path.file_name().is_some_and(|n| n == name) || files_named(&path, name))
 }

@@ -4,11 +4,15 @@ mod common;
 
 use std::{fs, path::Path, time::Instant};
 
-use common::{terminal::Terminal, *};
+use common::{
+    terminal::{Terminal, holds},
+    *,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use sandtop::event::Event;
 
 const M: u64 = 1 << 20;
 
@@ -25,6 +29,19 @@ fn line<'a>(screen: &'a str, text: &str) -> &'a str {
     screen.lines().find(|line| line.contains(text)).unwrap_or("")
 }
 
+/// The signature line on a terminal, ended, of which the kernel took the worker alone.
+fn killed_once(start: impl Fn() -> Terminal) -> Terminal {
+    loop {
+        let mut t = start();
+        t.wait_ended();
+        if !took_both(line(&t.text(), "sandtop").contains("OOM killed after")) {
+            return t;
+        }
+        t.keys("q");
+        assert_eq!(t.end(), 137);
+    }
+}
+
 #[test]
 fn launch_see_edit_see_again() {
     let test = "launch_see_edit_see_again";
@@ -32,7 +49,7 @@ fn launch_see_edit_see_again() {
         return;
     }
     for _ in 0..times(10) {
-        let mut t = screen("", &stress(), 120, 40);
+        let mut t = killed_once(|| screen("", &stress(), 120, 40));
         t.wait_text("OOM kill: stress");
         t.wait_text("exited 1");
         t.wait_text("100M (sandtop's default; -m max for none)");
@@ -46,11 +63,11 @@ fn launch_see_edit_see_again() {
         t.wait("run 2 alive under 300M", |s| {
             s.contains("run 2") && s.contains("running") && line(s, "usage").contains("of 300M")
         });
-        let group = group_of(t.sandtop()).expect("a group");
-        assert_eq!(number(&group, "memory.limit_in_bytes"), 300 * M);
+        let group = made_group(t.sandtop());
+        assert_eq!(limit_of(&group), 300 * M);
         t.wait("200M in use", |s| line(s, " usage ").contains("20") && s.contains("anon"));
         // Both runs are on the chart, each with its own time axis, and in the log.
-        t.wait("two axes", |s| s.lines().any(|l| l.matches("┬0").count() == 2));
+        t.wait("two axes", |s| s.lines().any(|l| l.matches("┬0─").count() == 2));
         t.wait_text("OOM kill: stress");
         t.keys("q");
         t.wait_text("The workload still runs.");
@@ -69,38 +86,53 @@ fn launch_see_edit_see_again() {
 #[test]
 fn the_signature_line_leaves_a_picture() {
     let test = "the_signature_line_leaves_a_picture";
-    if !kernel_tier(test) || !has(test, "stress") || !cfg!(debug_assertions) {
+    if !kernel_tier(test) || !has(test, "stress") {
         return;
     }
     for _ in 0..times(20) {
-        let trace = tempfile::NamedTempFile::new().unwrap();
-        let command = Sandtop::with("").env("SANDTOP_TRACE", trace.path().to_str().unwrap()).cmd(stress());
-        let mut t = Terminal::start(command.raw(), 120, 40);
-        t.wait_text("exited 1");
-        // A millisecond axis that fits the run: its last label is past half the run's length.
-        let header = t.text().lines().next().unwrap().to_string();
-        assert!(t.text().lines().any(|l| l.contains("┬0") && l.contains("ms")), "{}", t.text());
-        t.keys("q");
-        assert_eq!(t.end(), 1, "{header}");
-        let usages: Vec<u64> =
-            events(trace.path(), "sample").iter().map(|(_, s)| s["usage"].as_u64().unwrap()).collect();
-        let top = usages.iter().enumerate().max_by_key(|(_, u)| **u).map_or(0, |(n, _)| n);
-        let mut rise: Vec<u64> = usages[..=top].to_vec();
-        rise.dedup();
-        assert!(rise.len() >= 10, "{} samples on the way up: {rise:?}", rise.len());
+        // An emulated machine whose host is busy may not get to sample at all for a while: of three, one has to show it.
+        for attempt in 1.. {
+            let rise = the_picture();
+            if rise.len() >= 10 {
+                break;
+            }
+            assert!(emulated() && attempt < 3, "{} samples on the way up: {rise:?}", rise.len());
+        }
     }
 }
 
-/// The events of one kind in a trace, with their time in seconds.
-fn events(trace: &Path, kind: &str) -> Vec<(f64, serde_json::Value)> {
-    let text = fs::read_to_string(trace).unwrap();
-    let parsed = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    parsed
-        .filter_map(|v| {
-            let at = v["at"]["secs"].as_f64()? + v["at"]["nanos"].as_f64()? / 1e9;
-            Some((at, v["event"].get(kind)?.clone()))
-        })
-        .collect()
+/// What the signature line leaves: the usages of its samples on the way up.
+fn the_picture() -> Vec<u64> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let options = format!("--record {}", file.path().display());
+    let mut t = killed_once(|| screen(&options, &stress(), 120, 40));
+    t.wait_text("exited 1");
+    // A time axis that fits the run: a tenth of a second has its own labels.
+    let header = t.text().lines().next().unwrap().to_string();
+    assert!(t.text().lines().any(|l| l.contains("┬0") && l.matches('┬').count() >= 3), "{}", t.text());
+    t.keys("q");
+    assert_eq!(t.end(), 1, "{header}");
+    let usages: Vec<u64> = recorded_samples(file.path()).1.iter().map(|(_, usage)| *usage).collect();
+    let top = usages.iter().enumerate().max_by_key(|(_, u)| **u).map_or(0, |(n, _)| n);
+    let mut rise: Vec<u64> = usages[..=top].to_vec();
+    rise.dedup();
+    rise
+}
+
+/// When the main process was let go, and the samples: time in seconds, and usage.
+fn recorded_samples(path: &Path) -> (f64, Vec<(f64, u64)>) {
+    let recording = sandtop::record::read(path).unwrap();
+    assert_eq!(recording.damage, None);
+    let mut running = None;
+    let mut samples = Vec::new();
+    for stamped in &recording.events {
+        match &stamped.event {
+            Event::Running { .. } => running = Some(stamped.at.as_secs_f64()),
+            Event::Sample(sample) => samples.push((stamped.at.as_secs_f64(), sample.usage)),
+            _ => {}
+        }
+    }
+    (running.expect("a start"), samples)
 }
 
 #[test]
@@ -113,7 +145,7 @@ fn an_oom_kill_is_in_the_log_at_once() {
         let script = format!("{SANDTOP} worker fill 200M --rate 200M; sleep 1000");
         let mut t = screen("-m 40M", &["sh", "-c", &script], 120, 40);
         t.wait_text("running");
-        let group = group_of(t.sandtop()).expect("a group");
+        let group = made_group(t.sandtop());
         let mut counted = None;
         while !t.text().contains("OOM kill:") {
             if counted.is_none() && oom_kills(&group) > 0 {
@@ -128,7 +160,7 @@ fn an_oom_kill_is_in_the_log_at_once() {
     }
     delays.sort_unstable();
     println!("from the kernel's counter to the screen, in ms: {delays:?}");
-    assert!(*delays.last().unwrap() <= 100, "{delays:?}");
+    assert!(*delays.last().unwrap() <= within(100).as_millis(), "{delays:?}");
 }
 
 #[test]
@@ -137,9 +169,9 @@ fn the_keys_move_the_limit_and_the_kernel_follows() {
         return;
     }
     let mut t = screen("-m 100M", &[SANDTOP, "worker", "fill", "61M", "--hold"], 120, 40);
-    t.wait("61M in use", |s| line(s, " usage ").contains("61."));
-    let group = group_of(t.sandtop()).expect("a group");
-    let limit = |group: &Path| number(group, "memory.limit_in_bytes");
+    t.wait("61M in use", |s| holds(s, 61.0));
+    let group = made_group(t.sandtop());
+    let limit = |group: &Path| limit_of(group);
     assert_eq!(limit(&group), 100 * M);
     t.keys("-");
     t.wait_text("limit 100M → 90M, by you");
@@ -153,16 +185,29 @@ fn the_keys_move_the_limit_and_the_kernel_follows() {
     t.keys("=150m\r");
     t.wait_text("limit 99M → 150M, by you");
     assert_eq!(limit(&group), 150 * M);
-    assert_eq!(number(&group, "leaf/memory.limit_in_bytes"), 150 * M + 256 * 1024 * cpus());
-    // Below what is in use: refused, with all that helps, and nothing has changed.
-    t.keys("=50M\r");
-    t.wait_text("the kernel refused 50M (EBUSY)");
-    let column = |s: &str| s.lines().map(|l| l.chars().skip(57).collect::<String>()).collect::<String>();
-    let words = |s: &str| column(s).split_whitespace().collect::<Vec<_>>().join(" ");
-    t.wait("the whole refusal", |s| {
-        words(s).contains("are in use and cannot be given back; the limit stays 150M. 63M would fit")
-    });
-    assert_eq!(limit(&group), 150 * M);
+    assert_eq!(limit_of(&group.join("leaf")), 150 * M + 256 * 1024 * cpus());
+    // Below what is in use: what this kernel will do is said before, and it does that.
+    t.keys("=50M");
+    let will = if is_v2() {
+        "cannot be given back: cgroup v2 will kill"
+    } else {
+        "cannot be given back: cgroup v1 will refuse this"
+    };
+    t.wait_text(will);
+    if is_v2() {
+        t.keys("\x1b");
+        t.wait("the dialog gone", |s| !s.contains(will));
+        assert_eq!(limit(&group), 150 * M);
+    } else {
+        t.keys("\r");
+        t.wait_text("the kernel refused 50M (EBUSY)");
+        let column = |s: &str| s.lines().map(|l| l.chars().skip(57).collect::<String>()).collect::<String>();
+        let words = |s: &str| column(s).split_whitespace().collect::<Vec<_>>().join(" ");
+        t.wait("the whole refusal", |s| {
+            words(s).contains("are in use and cannot be given back; the limit stays 150M. 63M would fit")
+        });
+        assert_eq!(limit(&group), 150 * M);
+    }
     // A typing error is told while it is typed, and does nothing.
     t.keys("=12zz\r");
     t.wait_text("is not a size");
@@ -175,6 +220,30 @@ fn the_keys_move_the_limit_and_the_kernel_follows() {
     t.wait_text("by you");
     t.keys("q");
     assert_eq!(t.end(), 137);
+}
+
+#[test]
+fn a_limit_below_usage_kills_on_v2_after_it_was_said() {
+    let test = "a_limit_below_usage_kills_on_v2_after_it_was_said";
+    if !kernel_tier(test) || !is_v2() {
+        return not_here(test); // v1 refuses: the test above
+    }
+    for _ in 0..times(5) {
+        let mut t = screen("-m 70M", &[SANDTOP, "worker", "fill", "60M", "--hold"], 200, 50);
+        t.wait("60M in use", |s| holds(s, 60.0));
+        // One key does not kill: it asks.
+        t.keys("--");
+        t.wait_text("cannot be given back: cgroup v2 will kill");
+        assert_eq!(limit_of(&made_group(t.sandtop())), 63 * M);
+        t.keys("\r");
+        t.wait_text("limit 63M → 56.7M, by you");
+        t.wait_text("OOM kill: ");
+        t.wait_text("the 56.7M limit was hit");
+        t.wait_text("was killed after");
+        assert!(line(&t.text(), "OOM kills").contains(" 1"), "{}", t.text());
+        t.keys("q");
+        assert_eq!(t.end(), 137);
+    }
 }
 
 fn cpus() -> u64 {
@@ -205,6 +274,7 @@ fn every_end_is_told_right() {
         }
         let mut t = screen(args, command, 120, 40);
         t.wait_text(told);
+        t.wait_ended();
         if command.last() == Some(&"200m") {
             t.wait_text("--hdd-bytes"); // the end of stress's usage
         }
@@ -235,7 +305,7 @@ fn typing_goes_to_the_workload_and_comes_back() {
     t.keys("bg; jobs\r");
     t.wait_text("Running");
     t.keys("kill -STOP %1\r");
-    let group = group_of(t.sandtop()).expect("a group");
+    let group = made_group(t.sandtop());
     let state = |letter: &str| {
         let stats = pids_in(&group).into_iter().filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok());
         stats.into_iter().any(|stat| stat.contains(&format!("(sleep) {letter} ")))
@@ -324,7 +394,7 @@ fn signals_give_the_terminal_back_and_leave_nothing() {
         let mut t = screen("", &["sleep", "1000"], 100, 30);
         t.wait_text("running");
         let pid = t.sandtop();
-        let group = group_of(pid).expect("a group");
+        let group = made_group(pid);
         kill(Pid::from_raw(pid), signal).unwrap();
         assert_eq!(t.end(), code, "{signal}");
         assert!(t.is_cooked() && !t.is_full_screen(), "{signal}: the terminal was not given back");
@@ -356,10 +426,11 @@ fn a_hundred_megabytes_of_output_cost_neither_memory_nor_samples() {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
     };
-    let trace = tempfile::NamedTempFile::new().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
     let line = "0123456789 the quick brown fox jumps over the lazy dog 0123456789";
-    let script = format!("read go; yes '{line}' | head -c 100000000; echo; echo the-very-last-line");
-    let command = Sandtop::with("").env("SANDTOP_TRACE", trace.path().to_str().unwrap()).cmd(["sh", "-c", &script]);
+    let bytes = if emulated() { 10_000_000 } else { 100_000_000 };
+    let script = format!("read go; yes '{line}' | head -c {bytes}; echo; echo the-very-last-line");
+    let command = Sandtop::with(&format!("--record {}", file.path().display())).cmd(["sh", "-c", &script]);
     let mut t = Terminal::start(command.raw(), 120, 40);
     t.wait_text("running");
     t.keys("i");
@@ -376,15 +447,15 @@ fn a_hundred_megabytes_of_output_cost_neither_memory_nor_samples() {
     t.keys("q");
     assert_eq!(t.end(), 0);
     let grown = most.saturating_sub(before);
-    let running = events(trace.path(), "running")[0].0;
-    let times: Vec<f64> = events(trace.path(), "sample").iter().map(|(at, _)| *at).filter(|at| *at > running).collect();
+    let (running, samples) = recorded_samples(file.path());
+    let times: Vec<f64> = samples.iter().map(|(at, _)| *at).filter(|at| *at > running).collect();
     let latest = times.windows(2).map(|w| w[1] - w[0]).fold(0.0, f64::max);
     println!(
-        "100 MB of output: RSS grew by {grown} KiB, the longest gap between samples was {:.0} ms",
+        "{bytes} bytes of output: RSS grew by {grown} KiB, the longest gap between samples was {:.0} ms",
         latest * 1000.0
     );
     assert!(grown < 8 * 1024, "{grown} KiB");
-    assert!(latest < 0.3, "{latest} s");
+    assert!(latest < within(300).as_secs_f64(), "{latest} s");
 }
 
 #[test]
@@ -393,7 +464,8 @@ fn one_ctrl_c_is_one_sigint() {
     if !kernel_tier(test) || !has(test, "python3") {
         return;
     }
-    let script = "import signal,sys,time\nn=0\ndef got(*_):\n    global n\n    n+=1\n    print('got',n,flush=True)\ndef end(*_):\n    print('total',n,flush=True); sys.exit(0)\nsignal.signal(signal.SIGINT,got); signal.signal(signal.SIGUSR1,end)\nprint('ready',flush=True)\nwhile True: time.sleep(10)";
+    // os.write, not print: the signal may come while the first line is being printed.
+    let script = "import os,signal,sys,time\nn=0\nsay=lambda text: os.write(1,text.encode())\ndef got(*_):\n    global n\n    n+=1\n    say(f'got {n}\\n')\ndef end(*_):\n    say(f'total {n}\\n'); sys.exit(0)\nsignal.signal(signal.SIGINT,got); signal.signal(signal.SIGUSR1,end)\nsay('ready\\n')\nwhile True: time.sleep(10)";
     let mut t = screen("run", &["python3", "-c", script], 80, 24);
     t.wait_text("ready");
     let pid = t.sandtop();
@@ -520,13 +592,13 @@ fn keys_that_come_faster_than_the_kernel_answers_all_count() {
     }
     let mut t = screen("-m 200M", &["sleep", "1000"], 120, 40);
     t.wait_text("running");
-    let group = group_of(t.sandtop()).expect("a group");
+    let group = made_group(t.sandtop());
     t.keys("-----");
     let mut expected = 200 * M;
     for _ in 0..5 {
         expected = (expected - expected / 10) / 4096 * 4096;
     }
-    wait_for("five steps down", || (number(&group, "memory.limit_in_bytes") == expected).then_some(()));
+    wait_for("five steps down", || (limit_of(&group) == expected).then_some(()));
     t.wait_text("→ 118M, by you");
     assert!(!t.text().contains("default"), "{}", t.text());
     t.keys("qy");
@@ -573,13 +645,35 @@ fn a_limit_that_something_else_changed_is_noticed_and_followed() {
     }
     let mut t = screen("-m 200M", &["sleep", "1000"], 120, 40);
     t.wait_text("running");
-    let group = group_of(t.sandtop()).expect("a group");
+    let group = made_group(t.sandtop());
     // After an edit of our own the watch goes on.
     t.keys("-");
     t.wait_text("limit 200M → 180M, by you");
-    fs::write(group.join("memory.limit_in_bytes"), (120 * M).to_string()).unwrap();
+    set_limit(&group, 120 * M);
     t.wait_text("the limit is 120M now: something else changed it");
     t.wait("the new limit beside the usage", |s| line(s, " usage ").contains("of 120M"));
     t.keys("qy");
+    assert_eq!(t.end(), 137);
+}
+
+#[test]
+fn a_workload_is_frozen_and_goes_on() {
+    if !kernel_tier("a_workload_is_frozen_and_goes_on") {
+        return;
+    }
+    let mut t =
+        screen("-m 100M", &["sh", "-c", "n=0; while :; do n=$((n+1)); echo tick $n; sleep 0.05; done"], 120, 40);
+    t.wait_text("tick 3");
+    t.keys("f");
+    if can_freeze() {
+        t.wait_text("‖ frozen");
+        t.keys("f");
+        t.wait_text("● running");
+    } else {
+        t.wait_text("the sandbox cannot be frozen");
+    }
+    t.keys("K"); // the end comes whether it is frozen or not
+    t.wait_text("SIGKILL");
+    t.keys("q");
     assert_eq!(t.end(), 137);
 }

@@ -3,11 +3,9 @@
 //! A group is touched only when its name is one that sandtop makes, its pid namespace is ours, and the very process that
 //! made it no longer runs. What still runs in such a group was started by that sandtop and is killed, by pid.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
-use super::{files, name, v1};
+use super::{beside, files, name, tree, v1, v2};
 use crate::error::{Error, Result};
 
 /// What became of the groups that were found.
@@ -17,10 +15,27 @@ pub struct Cleaned {
     pub removed: Vec<String>,
     /// Groups whose sandtop still runs.
     pub alive: Vec<String>,
-    /// Groups of other pid namespaces: whether their sandtop runs cannot be told from here.
+    /// Groups of other pid namespaces or users: whether their sandtop runs cannot be told from here, or they are not ours to remove.
     pub foreign: Vec<String>,
     /// Groups that stayed, and why.
     pub failed: Vec<(String, String)>,
+}
+
+impl Cleaned {
+    /// Adds what became of others. A sandbox's twin has its name: it is told once.
+    pub fn add(&mut self, other: Cleaned) {
+        let add = |to: &mut Vec<String>, from: Vec<String>| {
+            for name in from {
+                if !to.contains(&name) {
+                    to.push(name);
+                }
+            }
+        };
+        add(&mut self.removed, other.removed);
+        add(&mut self.alive, other.alive);
+        add(&mut self.foreign, other.foreign);
+        self.failed.extend(other.failed);
+    }
 }
 
 /// Sweeps our folder below `parent`, a directory of the memory hierarchy.
@@ -41,46 +56,38 @@ pub fn clean(parent: &Path) -> Result<Cleaned> {
             None => {}
             Some(owner) if owner.namespace != here => cleaned.foreign.push(text),
             Some(owner) if owner.lives() => cleaned.alive.push(text),
+            Some(_) if !may_remove(&entry) => cleaned.foreign.push(text),
             Some(_) => match empty_and_remove(&entry.path()) {
                 Ok(()) => cleaned.removed.push(text),
                 Err(e) => cleaned.failed.push((text, e.to_string())),
             },
         }
     }
+    super::place::remove_old_leaves(&folder);
     let _ = files::remove_dir(&folder);
     Ok(cleaned)
 }
 
-/// Kills what is left in a dead sandtop's group and removes it. Freeing gigabytes takes the kernel a while, so this waits for
-/// the group to be empty, at most five seconds.
-fn empty_and_remove(dir: &Path) -> Result<()> {
-    for _ in 0..1000 {
-        let mut pids = Vec::new();
-        for group in files::groups_below(dir) {
-            let _ = files::pids(&group, &mut pids);
-        }
-        if pids.is_empty() {
-            match v1::remove_group(dir) {
-                Err(e) if e.is(nix::errno::Errno::EBUSY) => {} // the last exit is not quite over
-                other => return other,
-            }
-        }
-        for pid in pids {
-            kill_member(dir, pid);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Err(Error::new(format!("{} does not get empty", dir.display())))
+/// Whether it is ours to remove: a plain user leaves alone what root's sandtop left.
+fn may_remove(entry: &fs::DirEntry) -> bool {
+    let me = nix::unistd::geteuid();
+    me.is_root() || entry.metadata().is_ok_and(|m| m.uid() == me.as_raw())
 }
 
-/// Kills a process that is in the group now: by a handle that was taken first, so that a pid that is used again meanwhile hits nobody else.
-fn kill_member(dir: &Path, pid: i32) {
-    let Some(handle) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { return };
-    let mut now = Vec::new();
-    for group in files::groups_below(dir) {
-        let _ = files::pids(&group, &mut now);
+/// Thaws what a dead sandtop left frozen by v1's freezer, once it is killed: whom that holds does not die, and keeps all its groups busy.
+pub fn thaw_dead(freezer: &Path) {
+    let Ok(here) = name::pid_namespace() else { return };
+    for entry in fs::read_dir(freezer.join(name::FOLDER)).into_iter().flatten().flatten() {
+        let dead = |owner: &name::Owner| owner.namespace == here && !owner.lives();
+        if name::Owner::parse(&entry.file_name().to_string_lossy()).is_some_and(|owner| dead(&owner)) {
+            tree::kill_once(&entry.path());
+            let _ = beside::freeze(&entry.path(), false); // where it is not ours to write, it is not ours to remove
+        }
     }
-    if now.contains(&pid) {
-        let _ = pidfd_send_signal(&handle, Signal::KILL);
-    }
+}
+
+/// Kills what is left in a dead sandtop's group, and removes it.
+fn empty_and_remove(dir: &Path) -> Result<()> {
+    tree::kill_all(dir)?;
+    if dir.join("memory.max").exists() { v2::remove_group(dir) } else { v1::remove_group(dir) }
 }

@@ -29,6 +29,11 @@ impl Kept {
         Kept::with(dir, name, OpenOptions::new().read(true).write(true))
     }
 
+    /// Opens a file for writing. A plain user may write to more files of a group of his than he may open for both.
+    pub fn open_w(dir: &Path, name: &str) -> Result<Kept> {
+        Kept::with(dir, name, OpenOptions::new().write(true))
+    }
+
     fn with(dir: &Path, name: &str, options: &OpenOptions) -> Result<Kept> {
         let path = dir.join(name);
         let file = options.open(&path).map_err(|e| Error::io("open", &path, e))?;
@@ -55,9 +60,15 @@ impl Kept {
         value_of(text, key).ok_or_else(|| unexpected(&self.path, text))
     }
 
-    /// Writes a value, in one write from the start of the file.
+    /// Writes a value, in one write from the start of the file. One that a signal breaks off is not begun again: `EINTR`.
     pub fn write(&self, value: &str) -> Result<()> {
-        self.file.write_all_at(value.as_bytes(), 0).map_err(|e| Error::io(&format!("write {value} to"), &self.path, e))
+        let written = self.file.write_at(value.as_bytes(), 0); // the kernel takes all of it, or nothing
+        written.map(drop).map_err(|e| Error::io(&format!("write {value} to"), &self.path, e))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The open file.
@@ -66,7 +77,8 @@ impl Kept {
     }
 }
 
-fn unexpected(path: &Path, text: &str) -> Error {
+/// A file that says something else than every kernel known to us.
+pub fn unexpected(path: &Path, text: &str) -> Error {
     Error::new(format!("{} says {:?}, which sandtop does not understand", path.display(), text.trim()))
 }
 
@@ -78,13 +90,22 @@ pub fn value_of(text: &str, key: &str) -> Option<u64> {
     })
 }
 
-/// Writes a value to a file that is not kept open.
+/// What reclaim can take without swap, given what the two lists of file pages hold; `None` where that is all of the file cache, but for what the
+/// kernel's batches keep back (31 pages a CPU: `FOLIO_BATCH_SIZE`, include/linux/folio_batch.h).
+pub fn evictable(lists: [Option<u64>; 2], file: u64) -> Option<u64> {
+    const BATCHED: u64 = 256 * 1024;
+    let [active, inactive] = lists;
+    let listed = active?.saturating_add(inactive?);
+    (listed.abs_diff(file) > BATCHED).then_some(listed)
+}
+
+/// Writes a value to a file that is not kept open. A write that a signal breaks off is not begun again: `EINTR`.
 pub fn write(path: &Path, value: &str) -> Result<()> {
     OpenOptions::new()
         .write(true)
         .custom_flags(nix::libc::O_CLOEXEC)
         .open(path)
-        .and_then(|mut file| file.write_all(value.as_bytes()))
+        .and_then(|mut file| file.write(value.as_bytes()).map(drop))
         .map_err(|e| Error::io(&format!("write {value} to"), path, e))
 }
 

@@ -1,25 +1,41 @@
 //! The memory controller, behind one small interface.
 //!
 //! *P* is the sandbox's group: its limit is the one that counts. *L*, the leaf below it, holds the tasks: what the workload
-//! can reach from inside is only ever L (`ARCHITECTURE.md`, "Two groups"). A second back-end is a second file beside `v1.rs`;
+//! can reach from inside is only ever L (`ARCHITECTURE.md`, "Two groups"). The two back-ends are parallel, `v1.rs` and `v2.rs`;
 //! callers see samples, outcomes and notices, never file names.
 //!
 //! Refuses: any group that sandtop did not make, and any process that is not the sandbox's.
 
+pub mod around;
+pub mod beside;
+pub mod brink;
 pub mod clean;
 pub mod detect;
 pub mod files;
+#[cfg(test)]
+mod fixture;
+pub mod foresee;
 pub mod name;
+#[cfg(test)]
+mod odd_files;
+pub mod place;
+mod systemd;
+pub mod tree;
+pub mod unified;
 pub mod v1;
+pub mod v2;
 
-use std::{fs::File, os::fd::BorrowedFd};
+use std::{fs::File, os::fd::BorrowedFd, path::Path};
+
+use nix::sys::epoll::EpollFlags;
 
 use crate::{
     error::Result,
-    event::{LimitOutcome, Sample},
-    units::Limit,
+    event::{Change, LimitOutcome, Sample, Settings},
+    units::{Limit, kernel_max},
 };
 
+pub use brink::Closeness;
 pub use detect::{Hierarchy, detect};
 
 /// How much of a sample to read.
@@ -44,25 +60,101 @@ pub struct LimitsNow {
     pub mirror_expected: Limit,
 }
 
+/// What a sandbox's group is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Where.
+    pub hierarchy: &'a Hierarchy,
+    /// The group below which it goes, a directory.
+    pub parent: &'a Path,
+    /// Whose it is.
+    pub owner: &'a name::Owner,
+    /// CPUs that may hold a charge batch.
+    pub cpus: u32,
+    /// The limit.
+    pub limit: Limit,
+    /// How much may be swapped out beside it: `Bytes(0)` for nothing.
+    pub swap: Limit,
+    /// The other settings that were asked for.
+    pub changes: &'a [Change],
+}
+
+impl Wanted<'_> {
+    fn margin(&self) -> u64 {
+        CHARGE_BATCH * u64::from(self.cpus)
+    }
+}
+
+/// Nothing may be swapped out: the same limit does the same thing on every machine.
+pub const NO_SWAP: Limit = Limit::Bytes(0);
+
 /// A sandbox's memory group.
 pub trait Cgroup: Send {
     /// P, as a path below the hierarchy's mount.
     fn path(&self) -> String;
 
-    /// L's `cgroup.procs`, open for writing: a process that writes `0` to it joins.
-    fn join_file(&self) -> &File;
+    /// L: the directory that holds the workload.
+    fn leaf(&self) -> &Path;
 
-    /// Becomes readable when the group runs out of memory.
-    fn oom_event(&self) -> Option<BorrowedFd<'_>>;
+    /// L's `cgroup.procs` in every hierarchy that has one, open for writing: a process that writes `0` to each joins.
+    fn join_files(&self) -> Vec<&File>;
 
-    /// Takes what [`Cgroup::oom_event`] announced, so that it can announce again.
-    fn oom_seen(&self);
+    /// Announces that the group may have run out of memory, and by which readiness.
+    fn oom_event(&self) -> Option<(BorrowedFd<'_>, EpollFlags)>;
+
+    /// Takes what [`Cgroup::oom_event`] announced, so that it can announce again; whether memory had run out.
+    fn oom_seen(&mut self) -> bool;
 
     /// Reads the group. Resets the interval peak.
     ///
     /// # Errors
     /// When a file that every kernel with this interface has cannot be read.
     fn sample(&mut self, detail: Detail) -> Result<Sample>;
+
+    /// Whether what may be swapped out is bounded as was asked for. Without swap accounting it cannot be.
+    fn swap_is_limited(&self) -> bool;
+
+    /// Stops all processes at once, or lets them go on.
+    ///
+    /// # Errors
+    /// When this machine cannot.
+    fn freeze(&self, on: bool) -> Result<()>;
+
+    /// Lets processes die that were killed while they are stopped: v1's freezer holds even those (`freezer.state`); elsewhere there is nothing
+    /// to do. Whom it does not kill goes on.
+    fn let_die(&self) {}
+
+    /// The open `freezer.state`, where init has to do that itself when sandtop is gone.
+    fn freezer_state(&self) -> Option<&File> {
+        None
+    }
+
+    /// Reads how close the group is to its limit.
+    ///
+    /// # Errors
+    /// When usage or `memory.stat` cannot be read.
+    fn closeness(&self) -> Result<Closeness>;
+
+    /// Asks to be told when usage crosses this many bytes, or not any more. v2 tells by itself: the writer puts `memory.high` there, and
+    /// [`Cgroup::oom_event`] announces it.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    fn warn_at(&mut self, bytes: Option<u64>) -> Result<()> {
+        let _ = bytes;
+        Ok(())
+    }
+
+    /// Readable when that happened, where it is told apart from an OOM.
+    fn warning(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Takes what [`Cgroup::warning`] announced, so that it can announce again.
+    fn warned(&self) {}
+
+    /// Reads the other settings. What this kernel lacks is `None`, and so is what cannot be read.
+    fn settings(&self) -> Settings;
 
     /// Reads the processes of the whole subtree.
     ///
@@ -76,11 +168,16 @@ pub trait Cgroup: Send {
     /// When a limit cannot be read.
     fn limits(&self) -> Result<LimitsNow>;
 
-    /// The part that writes the limit, to be used from another thread: the write may block for seconds while the kernel reclaims.
+    /// Takes back a lower limit that is being written, where the kernel acts on it before the write returns: `held` is the one that held before.
+    /// Does not block.
+    fn take_back(&self, held: Limit);
+
+    /// The part that writes the limit and other settings, to be used from another thread: a write may block for seconds while the kernel
+    /// reclaims.
     ///
     /// # Errors
     /// When the files cannot be opened.
-    fn limit_writer(&self) -> Result<Box<dyn WriteLimit>>;
+    fn writer(&self) -> Result<Box<dyn WriteSettings>>;
 
     /// Removes the group and what is below it. Nothing may run in it any more.
     ///
@@ -89,8 +186,81 @@ pub trait Cgroup: Send {
     fn remove(&mut self) -> Result<()>;
 }
 
-/// Writes the limit, in the order that this kernel needs, and reads it back.
-pub trait WriteLimit: Send {
-    /// Moves the limit; what the kernel made of it is the outcome.
-    fn write(&mut self, target: Limit) -> LimitOutcome;
+/// Writes settings, in the order that this kernel needs.
+pub trait WriteSettings: Send {
+    /// Moves the limit, and with it what hangs on it, and reads it back; what the kernel made of it is the outcome.
+    ///
+    /// # Errors
+    /// When it could not be written, and the kernel did not refuse it for what it is. `EINTR`: a signal broke it off.
+    fn limit(&mut self, target: Limit) -> Result<LimitOutcome>;
+
+    /// Changes another setting.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or has no such setting; the whole sentence. `EINTR`: a signal broke it off.
+    fn change(&mut self, change: Change) -> Result<()>;
+
+    /// Somebody else moved the limit: moves what hangs on it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn follow_limit(&mut self) -> Result<()>;
+
+    /// Makes these changes, in order.
+    ///
+    /// # Errors
+    /// At the first that fails.
+    fn all(&mut self, changes: &[Change]) -> Result<()> {
+        changes.iter().try_for_each(|change| self.change(*change))
+    }
+}
+
+/// How far below its limit a group is to be stopped that is paused at the brink, in bytes. What fills a gigabyte a second is stopped within it
+/// (measured: 16 MiB were enough in 20 of 20, 8 MiB in 17); a small limit must leave room to run in.
+pub fn headroom(limit: u64) -> u64 {
+    (limit / 4).min(16 << 20)
+}
+
+/// Where the brink of a limit begins, in bytes; `None` where there is no limit.
+pub fn brink_of(limit: Limit) -> Option<u64> {
+    limit.bytes().map(|limit| limit - headroom(limit))
+}
+
+/// The kernel charges a group in batches of 64 pages per CPU (`MEMCG_CHARGE_BATCH`, include/linux/memcontrol.h).
+const CHARGE_BATCH: u64 = 256 * 1024;
+
+/// A dead group that holds more cache than this gives it up, in bytes.
+const CACHE_LEFT: u64 = 16 << 20;
+
+/// The machine's swap: told when it moved.
+#[derive(Debug, Default)]
+struct MachineSwap {
+    told: Option<u64>,
+}
+
+impl MachineSwap {
+    /// What is free of it, in bytes, if that is not what it was at the last call.
+    fn moved(&mut self) -> Option<u64> {
+        let machine = rustix::system::sysinfo();
+        let free = machine.freeswap as u64 * u64::from(machine.mem_unit);
+        (self.told.replace(free) != Some(free)).then_some(free)
+    }
+}
+
+/// L's limit, given P's.
+fn mirror_of(limit: Limit, margin: u64) -> Limit {
+    match limit {
+        Limit::Bytes(n) if n < kernel_max() - margin => Limit::Bytes(n + margin),
+        _ => Limit::Max,
+    }
+}
+
+/// L's limit is never below P's, on the way up as on the way down: hits would move to L.
+fn must_raise_mirror_first(before: Limit, target: Limit) -> bool {
+    before.bytes().is_some_and(|now| target.bytes().is_none_or(|then| then > now))
+}
+
+/// A group's path below its hierarchy's mount.
+fn below(root: &Path, dir: &Path) -> String {
+    format!("/{}", dir.strip_prefix(root).unwrap_or(dir).display())
 }

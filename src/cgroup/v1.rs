@@ -12,20 +12,32 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::eventfd::{EfdFlags, EventFd},
+    sys::{
+        epoll::EpollFlags,
+        eventfd::{EfdFlags, EventFd},
+    },
 };
 
-use super::{Cgroup, Detail, LimitsNow, WriteLimit, files, files::Kept, name};
+mod rising;
+mod write;
+use rising::Rising;
+use write::V1Writer;
+
+use super::{
+    CACHE_LEFT, CHARGE_BATCH, Cgroup, Detail, LimitsNow, MachineSwap, NO_SWAP, Wanted, WriteSettings,
+    beside::{self, Beside, Kind},
+    brink::{self, Closeness, Lists, Threshold},
+    files,
+    files::Kept,
+    mirror_of, name, tree,
+    tree::LEAF,
+    unified::{Twin, Unified},
+};
 use crate::{
     error::{Error, Result},
-    event::{LimitOutcome, MemoryStat, Sample},
+    event::{Change, MemoryStat, Sample, Settings},
     units::{Limit, kernel_max},
 };
-
-/// The kernel charges a group in batches of 64 pages per CPU (`MEMCG_CHARGE_BATCH`, include/linux/memcontrol.h).
-const CHARGE_BATCH: u64 = 256 * 1024;
-
-const LEAF: &str = "leaf";
 
 /// A sandbox's group on v1.
 pub struct V1 {
@@ -35,6 +47,7 @@ pub struct V1 {
     mirror_margin: u64,
     usage: Kept,
     hits: Kept,
+    hits_so_far: Rising,
     peak: Kept,
     limit: Kept,
     /// L's, which holds every page of P's: where the kernel gathers its per-CPU counts upwards, a reader of the upper group can be left with old
@@ -46,33 +59,49 @@ pub struct V1 {
     leaf_oom: Kept,
     join: Kept,
     oom: Option<EventFd>,
+    /// Where usage is to be told of, for a workload that is paused at the brink.
+    threshold: Option<Threshold>,
+    /// How much may be swapped out beside the limit.
+    swap: Limit,
+    machine_swap: MachineSwap,
+    /// The group in the v2 hierarchy, where there is one beside v1.
+    twin: Option<Twin>,
+    /// Groups in other v1 hierarchies.
+    beside: Vec<Beside>,
     removed: bool,
     /// `oom_kill` of the groups below L when last seen (P has no tasks): a group's count outlives the group.
     elsewhere: HashMap<PathBuf, u64>,
 }
 
 impl V1 {
-    /// Makes P and L below `parent` (a directory of the hierarchy mounted at `root`), with this limit and without swap. `ready` is called
-    /// with L's `cgroup.procs` as soon as the limit stands, before the files that only watch are opened.
+    /// Makes P and L below the parent. `ready` is called with L's `cgroup.procs` (and those of the groups beside it) and with the freezer's
+    /// state, if there is one, as soon as the limit stands, before the files that only watch are opened.
     ///
     /// # Errors
     /// When a step fails; what was made until then is removed again, if nothing runs in it.
-    pub fn create(
-        root: &Path,
-        parent: &Path,
-        owner: &name::Owner,
-        cpus: u32,
-        limit: Limit,
-        ready: impl FnOnce(&File),
-    ) -> Result<V1> {
-        let dir = make_group(&parent.join(name::FOLDER), owner)?;
+    pub fn create(wanted: &Wanted, ready: impl FnOnce(&[&File], Option<&File>)) -> Result<V1> {
+        let folder = wanted.parent.join(name::FOLDER);
+        let dir = tree::make_group(&folder, wanted.owner, |_| Ok(())).map_err(explain_refusal)?;
         let make = || -> Result<V1> {
-            prepare(&dir, cpus, limit).map_err(explain_refusal)?;
+            prepare(&dir, wanted).map_err(explain_refusal)?;
             let join = Kept::open_rw(&dir.join(LEAF), "cgroup.procs")?;
-            ready(join.file());
-            V1::open_with(root, &dir, cpus, join)
+            let twin = wanted.hierarchy.twin.as_deref().and_then(|root| Twin::create(root, wanted.owner).ok());
+            let beside = make_beside(wanted, twin.is_some())?;
+            if !wanted.changes.is_empty() {
+                V1Writer::open(&dir, wanted.swap, wanted.margin(), &beside)?.all(wanted.changes)?;
+            }
+            let joins = [join.file()].into_iter().chain(twin.as_ref().map(Twin::join_file));
+            let joins: Vec<&File> = joins.chain(beside.iter().map(Beside::join_file)).collect();
+            ready(&joins, beside.iter().find_map(Beside::freezer_state));
+            let twin = twin.map(Twin::watch);
+            Ok(V1 {
+                twin,
+                beside,
+                swap: wanted.swap,
+                ..V1::open_with(&wanted.hierarchy.root, &dir, wanted.cpus, join)?
+            })
         };
-        make().inspect_err(|_| remove_tree(&dir))
+        make().inspect_err(|_| undo(&dir))
     }
 
     /// Opens P and L that are there, with all files that a sample needs.
@@ -91,6 +120,7 @@ impl V1 {
             mirror_margin: CHARGE_BATCH * u64::from(cpus),
             usage: Kept::open(dir, "memory.usage_in_bytes")?,
             hits: Kept::open(dir, "memory.failcnt")?,
+            hits_so_far: Rising::default(),
             peak: Kept::open_rw(dir, "memory.max_usage_in_bytes")?,
             limit: Kept::open_rw(dir, "memory.limit_in_bytes")?,
             stat: Kept::open(&leaf, "memory.stat")?,
@@ -99,10 +129,23 @@ impl V1 {
             leaf_oom: Kept::open(&leaf, "memory.oom_control")?,
             join,
             oom: listen_for_oom(dir).ok(),
+            threshold: Threshold::new().ok(),
+            swap: NO_SWAP,
+            machine_swap: MachineSwap::default(),
+            twin: None,
+            beside: Vec::new(),
             removed: false,
             leaf,
             elsewhere: HashMap::new(),
         })
+    }
+
+    fn beside(&self, kind: Kind) -> Option<&Path> {
+        self.beside.iter().find(|group| group.kind == kind).map(Beside::dir)
+    }
+
+    fn unified(&self) -> Option<&Unified> {
+        self.twin.as_ref().and_then(Twin::unified)
     }
 
     fn oom_kills(&mut self, detail: Detail) -> Result<u64> {
@@ -116,36 +159,47 @@ impl V1 {
         Ok(self.leaf_oom.keyed("oom_kill")? + self.elsewhere.values().sum::<u64>())
     }
 
-    fn memory_stat(&self) -> Result<MemoryStat> {
+    /// How much more can be swapped out, in bytes.
+    fn swap_room(&self) -> u64 {
+        let number = |name: &str| Kept::open(&self.dir, name).and_then(|file| file.number()).ok();
+        match brink::free_swap() {
+            0 => 0,
+            _ if number("memory.swappiness").is_none_or(|n| n == 0) => 0,
+            free => {
+                number(MEMSW).zip(number(MEMSW_USAGE)).map_or(free, |(most, used)| most.saturating_sub(used).min(free))
+            }
+        }
+    }
+
+    /// What the usage consists of, and what is swapped out, where that is counted.
+    fn memory_stat(&self) -> Result<(MemoryStat, Option<u64>)> {
         let mut buffer = [0; 4096];
         let text = self.stat.text(&mut buffer)?;
+        let swap = files::value_of(text, "total_swap");
         let get = |key| files::value_of(text, key).unwrap_or(0);
         let (cache, shmem) = (get("total_cache"), get("total_shmem"));
-        Ok(MemoryStat {
+        let file = cache.saturating_sub(shmem); // v1 counts shared memory and tmpfs as cache
+        let lists = ["total_active_file", "total_inactive_file"].map(|key| files::value_of(text, key));
+        let stat = MemoryStat {
             anon: get("total_rss"),
-            file: cache.saturating_sub(shmem), // v1 counts shared memory and tmpfs as cache
+            file,
             shmem,
             kernel: self.kernel.as_ref().and_then(|file| file.number().ok()),
-        })
+            unwritten: get("total_dirty") + get("total_writeback"),
+            evictable: files::evictable(lists, file),
+            locked: get("total_unevictable"),
+            slab_reclaimable: None,
+        };
+        Ok((stat, swap))
     }
 }
 
-/// Makes `folder/<owner's name>`. The folder may vanish in between: another sandtop removes it when it is empty.
-fn make_group(folder: &Path, owner: &name::Owner) -> Result<PathBuf> {
-    let (mut n, mut tries) = (0, 0);
-    loop {
-        match files::make_dir(folder) {
-            Err(e) if !e.is(Errno::EEXIST) => return Err(explain_refusal(e)),
-            _ => {}
-        }
-        let dir = folder.join(owner.group(n));
-        match files::make_dir(&dir) {
-            Ok(()) => return Ok(dir),
-            Err(e) if e.is(Errno::EEXIST) && n < 1000 => n += 1,
-            Err(e) if e.is(Errno::ENOENT) && tries < 1000 => tries += 1,
-            Err(e) => return Err(explain_refusal(e)),
-        }
-    }
+/// v1's count of memory and swap together.
+const MEMSW_USAGE: &str = "memory.memsw.usage_in_bytes";
+
+/// Takes back what was made of a group. The command may run in it already.
+fn undo(dir: &Path) {
+    let _ = tree::kill_all(dir).and_then(|()| remove_group(dir));
 }
 
 fn explain_refusal(error: Error) -> Error {
@@ -165,7 +219,7 @@ fn explain_refusal(error: Error) -> Error {
     error
 }
 
-fn prepare(dir: &Path, cpus: u32, limit: Limit) -> Result<()> {
+fn prepare(dir: &Path, wanted: &Wanted) -> Result<()> {
     // Before 5.11 a limit on P did nothing to L without this; it must be on before L is made.
     let hierarchical = dir.join("memory.use_hierarchy");
     if files::read(&hierarchical).is_ok_and(|text| text.trim() == "0") {
@@ -174,12 +228,36 @@ fn prepare(dir: &Path, cpus: u32, limit: Limit) -> Result<()> {
             return Err(Error::new(format!("{} does not take 1: a limit would not hold here", hierarchical.display())));
         }
     }
-    files::write(&dir.join("memory.swappiness"), "0")?; // L inherits it at mkdir, and only then
-    files::write(&dir.join("memory.limit_in_bytes"), &kernel_text(limit))?;
+    if wanted.swap == NO_SWAP {
+        files::write(&dir.join("memory.swappiness"), "0")?; // L inherits it at mkdir, and only then
+    }
+    files::write(&dir.join("memory.limit_in_bytes"), &kernel_text(wanted.limit))?;
+    let stands = read_limit(&Kept::open(dir, "memory.limit_in_bytes")?)?;
+    if stands != wanted.limit {
+        return Err(Error::new(format!("{} was given {} and says {stands}", dir.display(), wanted.limit)));
+    }
+    if let Some(both) = memory_and_swap(wanted.limit, wanted.swap) {
+        match files::write(&dir.join(MEMSW), &kernel_text(both)) {
+            Err(e) if e.is(Errno::ENOENT) => {} // swap is not counted here
+            other => other?,
+        }
+    }
     let leaf = dir.join(LEAF);
     files::make_dir(&leaf)?;
-    let mirror = mirror_of(limit, CHARGE_BATCH * u64::from(cpus));
-    files::write(&leaf.join("memory.limit_in_bytes"), &kernel_text(mirror))
+    files::write(&leaf.join("memory.limit_in_bytes"), &kernel_text(mirror_of(wanted.limit, wanted.margin())))
+}
+
+/// v1's limit of memory and swap together. It can never be below the limit of memory alone (`EINVAL`).
+const MEMSW: &str = "memory.memsw.limit_in_bytes";
+
+/// What that limit has to be; `None` where it is left alone: with it equal to the limit the kernel counts no limit hits, so that swap is
+/// kept off by swappiness instead.
+fn memory_and_swap(limit: Limit, swap: Limit) -> Option<Limit> {
+    match (limit, swap) {
+        (_, NO_SWAP | Limit::Max) => None,
+        (Limit::Bytes(limit), Limit::Bytes(swap)) => Some(Limit::Bytes(limit.saturating_add(swap).min(kernel_max()))),
+        (Limit::Max, Limit::Bytes(_)) => Some(Limit::Max),
+    }
 }
 
 /// The limit as v1 reads it; `-1` is its word for none.
@@ -190,18 +268,33 @@ fn kernel_text(limit: Limit) -> String {
     }
 }
 
-fn mirror_of(limit: Limit, margin: u64) -> Limit {
-    match limit {
-        Limit::Bytes(n) if n < kernel_max() - margin => Limit::Bytes(n + margin),
-        _ => Limit::Max,
-    }
+fn read_limit(file: &Kept) -> Result<Limit> {
+    file.number().map(limit_of)
 }
 
-fn read_limit(file: &Kept) -> Result<Limit> {
-    Ok(match file.number()? {
-        n if n >= kernel_max() => Limit::Max,
-        n => Limit::Bytes(n),
-    })
+fn limit_of(bytes: u64) -> Limit {
+    if bytes >= kernel_max() { Limit::Max } else { Limit::Bytes(bytes) }
+}
+
+/// The groups in other hierarchies that the settings need; and the freezer where nothing else can stop the processes. It holds even those who are
+/// killed: init gets its state, to thaw them if sandtop itself is killed.
+fn make_beside(wanted: &Wanted, has_twin: bool) -> Result<Vec<Beside>> {
+    let places = &wanted.hierarchy.beside;
+    let asked = wanted.changes.iter().filter_map(|change| match change {
+        Change::Pids(_) => Some(Kind::Pids),
+        Change::Cpus(_) => Some(Kind::Cpu),
+        _ => None,
+    });
+    let mut made: Vec<Beside> = Vec::new();
+    for kind in asked {
+        if !made.iter().any(|group| group.kind == kind) {
+            made.push(Beside::create(places, kind, wanted.owner).map_err(explain_refusal)?);
+        }
+    }
+    if !has_twin {
+        made.extend(Beside::create(places, Kind::Freezer, wanted.owner)); // the sandbox does without
+    }
+    Ok(made)
 }
 
 /// Asks the kernel to signal an eventfd at every OOM (`cgroup.event_control`, Documentation/admin-guide/cgroup-v1/memory.rst §9).
@@ -214,57 +307,44 @@ fn listen_for_oom(dir: &Path) -> Result<EventFd> {
     Ok(event)
 }
 
-/// A dead group that holds more cache than this gives it up, in bytes.
-const CACHE_LEFT: u64 = 16 << 20;
-
-/// Removes a group and all below it, children first.
+/// Removes a group tree of ours in which nothing runs.
 ///
 /// Much cache is dropped first: pages stay with the group that read them, so that the next run would read the same files for nothing and look smaller, and
 /// they keep the dead group in the kernel. A little, which is mostly programs and their libraries, is left: dropping it costs this run
 /// milliseconds, and every later one the time to read it again.
-fn remove_tree(dir: &Path) {
-    // P holds nothing but L: it need not be searched.
-    let mut groups = vec![dir.to_path_buf()];
-    groups.extend(files::groups_below(&dir.join(LEAF)));
-    for group in groups.iter().rev() {
-        let cached = files::read(&group.join("memory.stat")).ok().and_then(|text| files::value_of(&text, "cache"));
-        if cached.is_some_and(|bytes| bytes > CACHE_LEFT) {
-            let _ = files::write(&group.join("memory.force_empty"), "0");
-        }
-        let _ = files::remove_dir(group);
-    }
-    if let Some(folder) = dir.parent() {
-        let _ = files::remove_dir(folder); // stays while another sandtop has a group in it
-    }
-}
-
-/// Removes a group tree of ours in which nothing runs.
 ///
 /// # Errors
 /// When a directory stays.
 pub fn remove_group(dir: &Path) -> Result<()> {
-    remove_tree(dir);
-    if dir.exists() { files::remove_dir(dir) } else { Ok(()) }
+    tree::remove(dir, |group| {
+        let cached = files::read(&group.join("memory.stat")).ok().and_then(|text| files::value_of(&text, "cache"));
+        if group != dir && cached.is_some_and(|bytes| bytes > CACHE_LEFT) {
+            let _ = files::write(&group.join("memory.force_empty"), "0");
+        }
+    })
 }
 
 impl Cgroup for V1 {
     fn path(&self) -> String {
-        let below = self.dir.strip_prefix(&self.root).unwrap_or(&self.dir);
-        format!("/{}", below.display())
+        super::below(&self.root, &self.dir)
     }
 
-    fn join_file(&self) -> &File {
-        self.join.file()
+    fn leaf(&self) -> &Path {
+        &self.leaf
     }
 
-    fn oom_event(&self) -> Option<BorrowedFd<'_>> {
-        self.oom.as_ref().map(AsFd::as_fd)
+    fn join_files(&self) -> Vec<&File> {
+        let joins = [self.join.file()].into_iter().chain(self.twin.as_ref().map(Twin::join_file));
+        joins.chain(self.beside.iter().map(Beside::join_file)).collect()
     }
 
-    fn oom_seen(&self) {
-        if let Some(event) = &self.oom {
-            let _ = event.read();
-        }
+    fn oom_event(&self) -> Option<(BorrowedFd<'_>, EpollFlags)> {
+        self.oom.as_ref().map(|event| (event.as_fd(), EpollFlags::EPOLLIN))
+    }
+
+    /// The eventfd is signalled at every OOM and by nothing else, before the kill is counted.
+    fn oom_seen(&mut self) -> bool {
+        self.oom.as_ref().is_some_and(|event| event.read().is_ok())
     }
 
     fn sample(&mut self, detail: Detail) -> Result<Sample> {
@@ -272,13 +352,90 @@ impl Cgroup for V1 {
         let peak = self.peak.number()?;
         self.peak.write("0")?;
         let usage = self.usage.number()?;
+        let whole = (detail != Detail::Quick).then(|| self.memory_stat()).transpose()?;
         Ok(Sample {
             usage,
             peak: Some(peak.max(usage)),
-            limit_hits: Some(self.hits.number()?),
+            limit_hits: Some(self.hits_so_far.with(self.hits.number()?)),
             oom_kills: Some(self.oom_kills(detail)?),
-            stat: (detail != Detail::Quick).then(|| self.memory_stat()).transpose()?,
+            stat: whole.map(|(stat, _)| stat),
+            swap: whole.and_then(|(_, swap)| swap),
+            pressure: self.unified().filter(|_| detail != Detail::Quick).and_then(Unified::pressure),
+            swap_free: if detail == Detail::Full { self.machine_swap.moved() } else { None },
         })
+    }
+
+    fn freeze(&self, on: bool) -> Result<()> {
+        match (self.unified(), self.beside(Kind::Freezer)) {
+            (Some(unified), _) => unified.freeze(on),
+            (None, Some(freezer)) => beside::freeze(freezer, on),
+            (None, None) => Err(Error::new(
+                "the sandbox cannot be frozen here: that needs a cgroup v2 hierarchy beside v1, or v1's freezer",
+            )),
+        }
+    }
+
+    fn let_die(&self) {
+        if let Some(freezer) = self.beside(Kind::Freezer).filter(|_| self.unified().is_none()) {
+            let _ = beside::freeze(freezer, false);
+        }
+    }
+
+    fn freezer_state(&self) -> Option<&File> {
+        self.beside.iter().find_map(Beside::freezer_state)
+    }
+
+    fn closeness(&self) -> Result<Closeness> {
+        let mut buffer = [0; 4096];
+        let usage = self.usage.number()?;
+        let lists = Lists::read(self.stat.text(&mut buffer)?, "total_");
+        Ok(Closeness {
+            usage,
+            unreclaimable: lists.unreclaimable(usage, self.swap_room()),
+            at_limit: self.leaf_oom.keyed("under_oom").unwrap_or(0) > 0,
+        })
+    }
+
+    fn warn_at(&mut self, bytes: Option<u64>) -> Result<()> {
+        self.threshold.as_mut().map_or(Ok(()), |threshold| threshold.set(&self.dir, bytes))
+    }
+
+    fn warning(&self) -> Option<BorrowedFd<'_>> {
+        self.threshold.as_ref().map(Threshold::fd)
+    }
+
+    fn warned(&self) {
+        if let Some(threshold) = &self.threshold {
+            threshold.take();
+        }
+    }
+
+    /// No swap is kept by swappiness, which needs no accounting.
+    fn swap_is_limited(&self) -> bool {
+        matches!(self.swap, NO_SWAP | Limit::Max) || self.dir.join(MEMSW).exists()
+    }
+
+    fn settings(&self) -> Settings {
+        let number = |name: &str| Kept::open(&self.dir, name).and_then(|file| file.number()).ok();
+        let limit = |name: &str| number(name).map(limit_of);
+        let mut settings = Settings {
+            swappiness: number("memory.swappiness"),
+            soft_limit: limit("memory.soft_limit_in_bytes"),
+            swap_limit: limit(MEMSW).zip(limit("memory.limit_in_bytes")).map(|(both, limit)| both.less(limit)),
+            pids_limit: self.beside(Kind::Pids).and_then(|dir| files::read(&dir.join("pids.max")).ok()),
+            cpu: self.beside(Kind::Cpu).and_then(beside::read_cpu),
+            frozen: self.beside(Kind::Freezer).and_then(beside::is_frozen),
+            ..Settings::default()
+        };
+        settings.pids_limit = settings.pids_limit.map(|text| text.trim().to_string());
+        settings.can.freeze = self.beside(Kind::Freezer).is_some();
+        settings.can.peak = true;
+        settings.can.peak_reset = true;
+        settings.can.reclaim = true;
+        if let Some(unified) = self.unified() {
+            unified.describe(&mut settings);
+        }
+        settings
     }
 
     fn pids(&mut self, pids: &mut Vec<i32>) -> Result<()> {
@@ -295,55 +452,21 @@ impl Cgroup for V1 {
         Ok(LimitsNow { limit, mirror: read_limit(&self.leaf_limit)?, mirror_expected })
     }
 
-    fn limit_writer(&self) -> Result<Box<dyn WriteLimit>> {
-        Ok(Box::new(V1LimitWriter {
-            margin: self.mirror_margin,
-            limit: Kept::open_rw(&self.dir, "memory.limit_in_bytes")?,
-            mirror: Kept::open_rw(&self.leaf, "memory.limit_in_bytes")?,
-            usage: Kept::open(&self.dir, "memory.usage_in_bytes")?,
-        }))
+    fn take_back(&self, _held: Limit) {} // v1 makes room first: until it has, the limit is what it was
+
+    fn writer(&self) -> Result<Box<dyn WriteSettings>> {
+        Ok(Box::new(V1Writer::open(&self.dir, self.swap, self.mirror_margin, &self.beside)?))
     }
 
     fn remove(&mut self) -> Result<()> {
+        self.threshold = None;
         self.oom = None; // its descriptor would be signalled by the removal itself
-        if std::mem::replace(&mut self.removed, true) { Ok(()) } else { remove_group(&self.dir) }
-    }
-}
-
-struct V1LimitWriter {
-    margin: u64,
-    limit: Kept,
-    mirror: Kept,
-    usage: Kept,
-}
-
-impl V1LimitWriter {
-    fn try_write(&mut self, target: Limit) -> Result<Limit> {
-        let before = read_limit(&self.limit)?;
-        let mirror = kernel_text(mirror_of(target, self.margin));
-        // L's limit is never below P's, on the way up as on the way down: hits would move to L.
-        let raising = before.bytes().is_some_and(|now| target.bytes().is_none_or(|then| then > now));
-        if raising {
-            self.mirror.write(&mirror)?;
+        if std::mem::replace(&mut self.removed, true) {
+            return Ok(());
         }
-        self.limit.write(&kernel_text(target))?;
-        if !raising {
-            self.mirror.write(&mirror)?;
-        }
-        read_limit(&self.limit)
-    }
-}
-
-impl WriteLimit for V1LimitWriter {
-    fn write(&mut self, target: Limit) -> LimitOutcome {
-        match self.try_write(target) {
-            Ok(now) => LimitOutcome::Applied { now },
-            Err(e) if e.is(Errno::EBUSY) => match (self.usage.number(), read_limit(&self.limit)) {
-                (Ok(usage), Ok(kept)) => LimitOutcome::Busy { usage, kept },
-                (Err(e), _) | (_, Err(e)) => LimitOutcome::Failed { reason: e.to_string() },
-            },
-            Err(e) => LimitOutcome::Failed { reason: e.to_string() },
-        }
+        let twin = self.twin.as_ref().map_or(Ok(()), Twin::remove);
+        let beside = self.beside.iter().try_for_each(Beside::remove);
+        remove_group(&self.dir).and(twin).and(beside)
     }
 }
 

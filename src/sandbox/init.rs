@@ -1,7 +1,7 @@
 //! The inside of the sandbox: init (PID 1), how it comes to be, and the main process until it execs.
 //!
 //! One thread throughout. Init mounts, forks, forwards orders, reaps everything and reports; it stays outside the limited group, so that it is never a
-//! victim, never blocked and never counted. It ends when sandtop's end of the socket closes, and the kernel ends the pid namespace with it.
+//! victim, never blocked and never counted. It ends when sandtop's end of the socket closes, and the kernel ends the pid namespace with it: those too whom v1's freezer holds, which it thaws.
 //!
 //! Refuses: anything that sandtop could do from outside.
 
@@ -13,6 +13,7 @@ use std::{
         fd::{AsFd, AsRawFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt,
     },
+    path::PathBuf,
 };
 
 use nix::{
@@ -24,7 +25,7 @@ use nix::{
         signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask},
         signalfd::{SfdFlags, SignalFd},
         socket::{ControlMessageOwned, MsgFlags, recvmsg, send},
-        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve, setsid},
 };
@@ -34,11 +35,12 @@ use rustix::thread::CapabilitySet;
 use super::{
     mounts, privileges,
     protocol::{Order, Report},
+    rootless::{Ids, Rest, map_ids, our_ids},
     seccomp,
     spec::{Setup, Spec, Streams, c_string},
     sys::{self, Forked, Parent},
 };
-use crate::event::{StartFailure, Status, Step};
+use crate::event::{Isolation, StartFailure, Status, Step};
 
 /// A step that failed.
 type Failure = StartFailure;
@@ -53,9 +55,10 @@ pub fn helper(control: RawFd, spec: RawFd) -> ! {
     quiet_panics();
     let (Some(control), Some(spec)) = (sys::inherited(control), sys::inherited(spec)) else { sys::exit_now(125) };
     let Ok(spec) = Spec::from_file(File::from(spec)) else { sys::exit_now(125) };
+    let outside = our_ids();
     match sys::fork_into(namespaces(&spec), Parent::Ours) {
         Ok(Forked::Parent(pid)) => tell(&control, &Report::Init(pid.as_raw())),
-        Ok(Forked::Child) => init(&control, &spec),
+        Ok(Forked::Child) => init(&control, &spec, outside),
         Err(errno) => tell(&control, &Report::Failed(failed(Step::Unshare, "the namespaces")(errno))),
     }
     sys::exit_now(0)
@@ -66,6 +69,7 @@ pub fn helper(control: RawFd, spec: RawFd) -> ! {
 /// # Errors
 /// When the namespaces cannot be made.
 pub fn fork(control: &OwnedFd, spec: &Spec) -> Result<i32, Errno> {
+    let outside = our_ids();
     match sys::fork_into(namespaces(spec), Parent::Us)? {
         Forked::Parent(pid) => Ok(pid.as_raw()),
         Forked::Child => {
@@ -75,7 +79,7 @@ pub fn fork(control: &OwnedFd, spec: &Spec) -> Result<i32, Errno> {
                 Streams::Inherited => 0,
             };
             sys::close_all_but(&[control.as_raw_fd(), tty]);
-            init(control, spec)
+            init(control, spec, outside)
         }
     }
 }
@@ -87,10 +91,14 @@ fn quiet_panics() {
 
 fn namespaces(spec: &Spec) -> i32 {
     let chosen = spec.setup.namespaces;
+    if spec.setup.isolation == Isolation::LimitOnly {
+        return 0;
+    }
     let mut flags = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;
     flags.set(CloneFlags::CLONE_NEWUTS, chosen.uts);
     flags.set(CloneFlags::CLONE_NEWIPC, chosen.ipc);
     flags.set(CloneFlags::CLONE_NEWNET, chosen.net);
+    flags.set(CloneFlags::CLONE_NEWUSER, matches!(spec.setup.isolation, Isolation::User { .. }));
     flags.bits() // the cgroup namespace comes later: its root is to be L
 }
 
@@ -98,16 +106,19 @@ fn tell(control: &OwnedFd, report: &Report) {
     let _ = send(control.as_raw_fd(), &report.encode(), MsgFlags::MSG_NOSIGNAL);
 }
 
-fn init(control: &OwnedFd, spec: &Spec) -> ! {
+fn init(control: &OwnedFd, spec: &Spec, outside: Ids) -> ! {
     // The signal tells of a parent that dies from now on, the socket of one that is dead already (in a pid
-    // namespace getppid() is 0 in either case).
-    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    // namespace getppid() is 0 in either case). Without a pid namespace init must live on to end the workload itself.
+    let _ = match spec.setup.isolation {
+        Isolation::LimitOnly => rustix::process::set_child_subreaper(Some(rustix::process::getpid())),
+        _ => rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)),
+    };
     if sandtop_is_gone(control) {
         sys::exit_now(0);
     }
-    match prepare(spec).and_then(|signals| start(control, spec).map(|main| (signals, main))) {
-        Ok((signals, main)) => {
-            let ended = watch(control, &signals, main);
+    match prepare(spec, outside).and_then(|signals| start(control, spec).map(|(main, rest)| (signals, main, rest))) {
+        Ok((signals, main, rest)) => {
+            let ended = watch(control, &signals, main, &rest);
             tell(control, &ended);
         }
         Err(failure) => tell(control, &Report::Failed(failure)),
@@ -122,13 +133,18 @@ fn sandtop_is_gone(control: &OwnedFd) -> bool {
 }
 
 /// What init prepares for all: file systems, names, and its own ears.
-fn prepare(spec: &Spec) -> Result<SignalFd, Failure> {
+fn prepare(spec: &Spec, outside: Ids) -> Result<SignalFd, Failure> {
     let setup = &spec.setup;
-    mounts::set_up(&setup.mounts).map_err(|(path, errno)| failed(Step::Mount, path)(errno))?;
+    if let Isolation::User { uid, gid } = setup.isolation {
+        map_ids((uid, gid), outside).map_err(failed(Step::Unshare, "the user namespace"))?;
+    }
+    if setup.isolation != Isolation::LimitOnly {
+        mounts::set_up(&setup.mounts).map_err(|(path, errno)| failed(Step::Mount, path)(errno))?;
+    }
     if let Some(name) = &setup.hostname {
         nix::unistd::sethostname(name).map_err(failed(Step::Hostname, name))?;
     }
-    if setup.namespaces.net {
+    if setup.namespaces.net && setup.isolation != Isolation::LimitOnly {
         sys::raise_loopback().map_err(failed(Step::Network, "lo"))?;
     }
     let _ = rustix::thread::set_name(c"sandtop-init");
@@ -139,22 +155,32 @@ fn prepare(spec: &Spec) -> Result<SignalFd, Failure> {
 }
 
 /// Waits to be told, and makes the main process.
-fn start(control: &OwnedFd, spec: &Spec) -> Result<Pid, Failure> {
-    let join = match next_order(control) {
-        Some((Order::Go, Some(join))) => join,
+fn start(control: &OwnedFd, spec: &Spec) -> Result<(Pid, Rest), Failure> {
+    let (mut joins, thaws) = match next_order(control) {
+        Some((Order::Go { thaws }, joins)) if !joins.is_empty() => (joins, thaws),
         Some((Order::Signal(n), _)) => {
             tell(control, &Report::Ended { status: Status::Signalled(n), left_behind: 0 });
             sys::exit_now(0)
         }
-        _ => sys::exit_now(0), // sandtop is gone
+        _ => sys::exit_now(0), // sandtop is gone, or wants nothing to start
     };
+    let freezer = if thaws { joins.pop() } else { None };
+    if freezer.is_some() {
+        // A killed init could not thaw: from now on the socket alone tells that sandtop is gone.
+        let _ = rustix::process::set_parent_process_death_signal(None);
+        if sandtop_is_gone(control) {
+            sys::exit_now(0);
+        }
+    }
+    let rest = Rest::new(spec.setup.isolation, &joins, freezer).map_err(failed(Step::Join, "the memory group"))?;
+    let init = nix::unistd::getpid();
     match sys::fork().map_err(failed(Step::Fork, "the main process"))? {
         Forked::Parent(pid) => {
             let_go_of_streams();
-            Ok(pid)
+            Ok((pid, rest))
         }
         Forked::Child => {
-            let Err(failure) = main_process(control, spec, &join);
+            let Err(failure) = main_process(control, spec, &joins, init);
             tell(control, &Report::Failed(failure));
             sys::exit_now(125)
         }
@@ -173,11 +199,30 @@ fn let_go_of_streams() {
 enum Never {}
 
 /// The main process on its way to the command. Joins L first: no page of the command is uncounted.
-fn main_process(control: &OwnedFd, spec: &Spec, join: &OwnedFd) -> Result<Never, Failure> {
+fn main_process(control: &OwnedFd, spec: &Spec, joins: &[OwnedFd], init: Pid) -> Result<Never, Failure> {
     let setup = &spec.setup;
-    nix::unistd::write(join, b"0").map_err(failed(Step::Join, "the memory group"))?;
-    nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).map_err(failed(Step::Unshare, "the cgroup namespace"))?;
-    mounts::show_own_groups(&setup.mounts).map_err(|(path, errno)| failed(Step::Mount, path)(errno))?;
+    for (n, join) in joins.iter().enumerate() {
+        match nix::unistd::write(join, b"0") {
+            Err(errno) if n == 0 => return Err(failed(Step::Join, "the memory group")(errno)),
+            _ => {} // the twin only tells more
+        }
+    }
+    if setup.isolation == Isolation::LimitOnly {
+        // Nothing else would end us if init went before this; and when sandtop is gone init kills only what is in the group.
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+        if nix::unistd::getppid() != init || sandtop_is_gone(control) {
+            sys::exit_now(125);
+        }
+    } else {
+        nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).map_err(failed(Step::Unshare, "the cgroup namespace"))?;
+        mounts::show_own_groups(&setup.mounts).map_err(|(path, errno)| failed(Step::Mount, path)(errno))?;
+    }
+    if let Some(value) = setup.oom_score_adj {
+        // Below what it is takes a right (CAP_SYS_RESOURCE) that is about to go.
+        let path = "/proc/self/oom_score_adj";
+        std::fs::write(path, value.to_string())
+            .map_err(|e| failed(Step::Privileges, path)(Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
+    }
     if let Streams::Terminal(tty) = setup.streams {
         own_terminal(tty, setup.keep_stdin).map_err(failed(Step::Terminal, "the terminal"))?;
     }
@@ -188,9 +233,12 @@ fn main_process(control: &OwnedFd, spec: &Spec, join: &OwnedFd) -> Result<Never,
         nix::unistd::chdir("/").map_err(failed(Step::Workdir, "/"))?;
     }
     let privileges = &setup.privileges;
-    privileges::shrink_bounding_set(privileges).map_err(failed(Step::Privileges, "capabilities"))?;
+    let namespaced = setup.isolation != Isolation::LimitOnly;
+    if namespaced {
+        privileges::shrink_bounding_set(privileges).map_err(failed(Step::Privileges, "capabilities"))?;
+    }
     // Who was given SYS_ADMIN can mount what it likes. The filter needs no_new_privs, or the rights that are about to go.
-    let filtered = privileges.added & CapabilitySet::SYS_ADMIN.bits() == 0;
+    let filtered = namespaced && privileges.added & CapabilitySet::SYS_ADMIN.bits() == 0;
     if filtered && privileges.allow_new {
         install_filter()?;
     }
@@ -253,7 +301,7 @@ fn exec(spec: &Spec) -> Result<Never, Failure> {
     let named = || super::candidates(&spec.argv[0], &spec.env);
     for path in spec.setup.program.as_ref().map_or_else(named, |program| vec![program.into()]) {
         let path = c_string(path.as_os_str());
-        let file = std::path::PathBuf::from(OsStr::from_bytes(path.as_bytes()));
+        let file = PathBuf::from(OsStr::from_bytes(path.as_bytes()));
         let Err(mut errno) = execve(&path, &argv, &env);
         if errno == Errno::ENOEXEC {
             // A script without `#!`: shells and execvp give it to sh.
@@ -274,12 +322,12 @@ fn exec(spec: &Spec) -> Result<Never, Failure> {
     Err(failed(Step::Exec, name)(worst))
 }
 
-/// Waits for an order, and takes the descriptor that may come with it; `None` when sandtop is gone. What is no order is passed over.
-fn next_order(control: &OwnedFd) -> Option<(Order, Option<OwnedFd>)> {
+/// Waits for an order, and takes the descriptors that may come with it; `None` when sandtop is gone. What is no order is passed over.
+fn next_order(control: &OwnedFd) -> Option<(Order, Vec<OwnedFd>)> {
     let mut buffer = [0; 64];
     loop {
         let mut parts = [IoSliceMut::new(&mut buffer)];
-        let mut space = nix::cmsg_space!(RawFd);
+        let mut space = nix::cmsg_space!([RawFd; 8]);
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
         let message = match recvmsg::<()>(control.as_raw_fd(), &mut parts, Some(&mut space), flags) {
             Ok(message) if message.bytes > 0 => message,
@@ -287,18 +335,19 @@ fn next_order(control: &OwnedFd) -> Option<(Order, Option<OwnedFd>)> {
             _ => return None,
         };
         let fds = message.cmsgs().into_iter().flatten().find_map(|c| match c {
-            ControlMessageOwned::ScmRights(fds) => fds.first().copied(),
+            ControlMessageOwned::ScmRights(fds) => Some(fds),
             _ => None,
         });
+        let fds = fds.unwrap_or_default().into_iter().filter_map(sys::inherited).collect();
         let n = message.bytes;
         if let Some(order) = Order::decode(&buffer[..n]) {
-            return Some((order, fds.and_then(sys::inherited)));
+            return Some((order, fds));
         }
     }
 }
 
 /// Forwards orders and reaps until the main process ends; then ends what is left.
-fn watch(control: &OwnedFd, signals: &SignalFd, main: Pid) -> Report {
+fn watch(control: &OwnedFd, signals: &SignalFd, main: Pid, rest: &Rest) -> Report {
     loop {
         let mut fds =
             [PollFd::new(control.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
@@ -309,8 +358,12 @@ fn watch(control: &OwnedFd, signals: &SignalFd, main: Pid) -> Report {
         let (order, child) = (ready(&fds[0]), ready(&fds[1]));
         if order {
             match next_order(control) {
-                None => sys::exit_now(0), // sandtop is gone
-                Some((Order::Go, _)) => {}
+                None => {
+                    rest.orphaned(main);
+                    sys::exit_now(0)
+                }
+                Some((Order::Go { .. }, _)) => {}
+                Some((Order::KillAll, _)) => rest.kill(),
                 Some((Order::Signal(n), _)) => {
                     let _ = Signal::try_from(n).map(|signal| kill(main, signal));
                 }
@@ -319,7 +372,7 @@ fn watch(control: &OwnedFd, signals: &SignalFd, main: Pid) -> Report {
         if child {
             while let Ok(Some(_)) = signals.read_signal() {}
             if let Some(status) = reap(main) {
-                return Report::Ended { status, left_behind: end_the_rest() };
+                return Report::Ended { status, left_behind: rest.end() };
             }
         }
     }
@@ -336,18 +389,4 @@ fn reap(main: Pid) -> Option<Status> {
             _ => {}
         }
     }
-}
-
-/// Kills what is left and counts it. In a pid namespace `-1` is everything but init itself.
-fn end_the_rest() -> u32 {
-    let mut ended = 0;
-    while kill(Pid::from_raw(-1), Signal::SIGKILL).is_ok() {
-        // One that was killed may have left children behind, which are init's now.
-        match waitid(Id::All, WaitPidFlag::WEXITED) {
-            Ok(_) => ended += 1,
-            Err(Errno::EINTR) => {}
-            Err(_) => break,
-        }
-    }
-    ended
 }

@@ -8,6 +8,7 @@ pub mod init;
 pub mod mounts;
 pub mod privileges;
 pub mod protocol;
+pub mod rootless;
 pub mod seccomp;
 pub mod spec;
 mod sys;
@@ -36,7 +37,10 @@ use nix::{
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    event::Isolation,
+};
 use protocol::{MAX_MESSAGE, Order, Report};
 use spec::{Spec, Streams};
 
@@ -52,6 +56,26 @@ pub struct Sandbox {
 /// Whether a signal was ignored when sandtop was started: then it stays so, for us and for the workload (`nohup`).
 pub fn was_ignored(signal: nix::sys::signal::Signal) -> bool {
     sys::is_ignored(signal)
+}
+
+/// Makes a signal break off what a thread of ours waits for in the kernel, and do nothing else.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn catch_quietly(signal: nix::sys::signal::Signal) -> std::result::Result<(), Errno> {
+    sys::catch_quietly(signal)
+}
+
+/// What this process can build a sandbox of, for a workload with this uid and gid inside: what a plain user may do is tried, not asked (Ubuntu 24.04
+/// makes user namespaces that have no rights). Must be called while sandtop has one thread.
+pub fn isolation(uid: u32, gid: u32) -> Isolation {
+    if nix::unistd::geteuid().is_root() {
+        return Isolation::Root;
+    }
+    match rootless::try_user_namespace((uid, gid)) {
+        Ok(()) => Isolation::User { uid, gid },
+        Err(_) => Isolation::LimitOnly,
+    }
 }
 
 /// Takes SIGCHLD back where it was ignored, and tells whether it was: we and init must learn how children end.
@@ -163,9 +187,11 @@ impl Sandbox {
         Ok(Report::decode(&buffer[..n]).map(|report| (report, sender.unwrap_or_default())))
     }
 
-    /// Lets the command go: init starts it, and it joins the group whose `cgroup.procs` this is before it becomes the command.
-    pub fn go(&self, join: &File) {
-        let (order, fds) = (Order::Go.encode(), [join.as_raw_fd()]);
+    /// Lets the command go: init starts it, and it joins the groups whose `cgroup.procs` these are before it becomes the command. `freezer` is
+    /// the `freezer.state` that init is to thaw by when sandtop is gone, where that is needed.
+    pub fn go(&self, joins: &[&File], freezer: Option<&File>) {
+        let fds: Vec<_> = joins.iter().copied().chain(freezer).map(|file| file.as_raw_fd()).collect();
+        let order = Order::Go { thaws: freezer.is_some() }.encode();
         let _ = sendmsg::<()>(
             self.control.as_raw_fd(),
             &[IoSlice::new(&order)],

@@ -48,10 +48,14 @@ const CGROUP_DIR: &str = "/sys/fs/cgroup";
 pub struct MountPlan {
     /// Mounts to take away: every cgroup mount of the host.
     pub detach: Vec<OsString>,
+    /// Mounts to cover instead: in a user namespace the host's mounts are locked.
+    pub cover: Vec<OsString>,
     /// Mounts to make read-only, with the flags that they have and keep.
     pub read_only: Vec<(OsString, u64)>,
     /// The read-only view of the own groups: a directory below /sys/fs/cgroup, and the controllers mounted there.
     pub view: Vec<(String, String)>,
+    /// Whether that view is one hierarchy for all controllers (v2).
+    pub unified_view: bool,
     /// Names below /sys/fs/cgroup that are links to those (`cpu` for `cpu,cpuacct`).
     pub links: Vec<(String, String)>,
     /// Whether /sys is mounted anew: it shows the devices of the network namespace that mounts it.
@@ -61,8 +65,9 @@ pub struct MountPlan {
 }
 
 impl MountPlan {
-    /// Plans from the host's mount table.
-    pub fn new(mounts: &[Mount], namespaces: Namespaces) -> MountPlan {
+    /// Plans from the host's mount table, for root or, with `in_user_namespace`, for a plain user. To him the kernel's own files are read-only
+    /// already.
+    pub fn new(mounts: &[Mount], namespaces: Namespaces, in_user_namespace: bool) -> MountPlan {
         let mut plan = MountPlan { private_ipc: namespaces.ipc, fresh_sys: namespaces.net, ..MountPlan::default() };
         let at_convention = mounts.iter().any(|m| m.point == Path::new(CGROUP_DIR));
         for mount in mounts {
@@ -72,11 +77,14 @@ impl MountPlan {
                 if !below_convention || mount.point == Path::new(CGROUP_DIR) {
                     plan.detach.push(mount.point.clone().into());
                 }
-            } else if mount.point.starts_with("/sys") || is_kernel_interface(mount) {
+            } else if !in_user_namespace && (mount.point.starts_with("/sys") || is_kernel_interface(mount)) {
                 plan.read_only.push((mount.point.clone().into(), kept_flags(mount).bits()));
             }
         }
         plan.detach.reverse(); // the last mounted lies on top
+        if in_user_namespace {
+            plan.cover = std::mem::take(&mut plan.detach);
+        }
         plan.plan_view(mounts);
         plan
     }
@@ -96,6 +104,8 @@ impl MountPlan {
         }
         let real: Vec<String> = self.view.iter().map(|(name, _)| name.clone()).collect();
         self.links.retain(|(link, _)| !real.contains(link));
+        self.unified_view =
+            self.view.is_empty() && mounts.iter().any(|m| m.kind == "cgroup2" && m.point == Path::new(CGROUP_DIR));
     }
 }
 
@@ -148,6 +158,9 @@ pub fn set_up(plan: &MountPlan) -> Result<(), MountError> {
             other => other.map_err(at(point))?,
         }
     }
+    for point in &plan.cover {
+        cover(Path::new(point)).map_err(at(point))?;
+    }
     if plan.fresh_sys {
         mount(Some("sysfs"), "/sys", Some("sysfs"), safe | MsFlags::MS_RDONLY, NONE).map_err(at("/sys"))?;
     }
@@ -163,6 +176,19 @@ pub fn set_up(plan: &MountPlan) -> Result<(), MountError> {
         private_ipc()?;
     }
     Ok(())
+}
+
+/// Lays an empty file system over a directory.
+fn cover(point: &Path) -> Result<(), Errno> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY;
+    mount(Some("tmpfs"), point, Some("tmpfs"), flags, Some("mode=755,size=4k"))
+}
+
+/// In a fresh user namespace that is to be tried: what a sandbox cannot do without.
+pub fn try_out() -> Result<(), Errno> {
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
+    mount(Some("proc"), "/proc", Some("proc"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC, NONE)?;
+    cover(Path::new("/proc"))
 }
 
 fn remount_read_only(point: &Path, flags: MsFlags) -> Result<(), Errno> {
@@ -184,11 +210,14 @@ fn private_ipc() -> Result<(), MountError> {
 /// As the main process, in its own cgroup namespace and its own group: a read-only view of that group for every
 /// controller. The JVM, Node and Go size themselves by what they read here.
 pub fn show_own_groups(plan: &MountPlan) -> Result<(), MountError> {
+    let dir = Path::new(CGROUP_DIR);
+    let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    if plan.unified_view {
+        return mount(Some("cgroup2"), dir, Some("cgroup2"), safe | MsFlags::MS_RDONLY, NONE).map_err(at(dir));
+    }
     if plan.view.is_empty() {
         return Ok(());
     }
-    let dir = Path::new(CGROUP_DIR);
-    let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("tmpfs"), dir, Some("tmpfs"), safe, Some("mode=755,size=64k")).map_err(at(dir))?;
     for (name, controllers) in &plan.view {
         let point = dir.join(name);
@@ -237,13 +266,13 @@ mod tests {
 
     #[test]
     fn every_cgroup_mount_goes_the_odd_one_too_and_the_last_mounted_first() {
-        let plan = MountPlan::new(&systemd_hybrid(), Namespaces { uts: true, ipc: true, net: false });
+        let plan = MountPlan::new(&systemd_hybrid(), Namespaces { uts: true, ipc: true, net: false }, false);
         assert_eq!(plan.detach, ["/srv/odd", CGROUP_DIR]);
     }
 
     #[test]
     fn what_configures_the_kernel_becomes_read_only_and_keeps_its_flags() {
-        let plan = MountPlan::new(&systemd_hybrid(), Namespaces { uts: true, ipc: true, net: false });
+        let plan = MountPlan::new(&systemd_hybrid(), Namespaces { uts: true, ipc: true, net: false }, false);
         let points: Vec<&str> = plan.read_only.iter().filter_map(|(p, _)| p.to_str()).collect();
         assert_eq!(points, ["/sys", "/sys/kernel/debug", "/srv/jail/proc"]);
         assert_eq!(plan.read_only[0].1, (MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC).bits());
@@ -251,9 +280,28 @@ mod tests {
 
     #[test]
     fn the_view_has_each_controller_once_under_the_names_that_programs_look_for() {
-        let plan = MountPlan::new(&systemd_hybrid(), Namespaces { uts: true, ipc: true, net: false });
+        let plan = MountPlan::new(&systemd_hybrid(), Namespaces { uts: true, ipc: true, net: false }, false);
         let text = |(a, b): &(String, String)| format!("{a}<{b}");
         assert_eq!(plan.view.iter().map(text).collect::<Vec<_>>(), ["cpu,cpuacct<cpu,cpuacct", "memory<memory"]);
         assert_eq!(plan.links.iter().map(text).collect::<Vec<_>>(), ["cpu<cpu,cpuacct", "cpuacct<cpu,cpuacct"]);
+    }
+
+    #[test]
+    fn a_plain_user_covers_what_root_takes_away_and_v2_is_shown_as_one_hierarchy() {
+        let mounts = [
+            mount("/", "ext4", "rw,relatime", "rw"),
+            mount("/sys", "sysfs", "rw,nosuid", "rw"),
+            mount("/sys/fs/cgroup", "cgroup2", "rw,nosuid", "rw,nsdelegate"),
+            mount("/srv/odd", "cgroup2", "rw", "rw"),
+        ];
+        let namespaces = Namespaces { uts: true, ipc: true, net: false };
+        let plan = MountPlan::new(&mounts, namespaces, true);
+        assert_eq!(
+            (plan.cover.clone(), plan.detach.len(), plan.read_only.len()),
+            (vec!["/srv/odd".into(), CGROUP_DIR.into()], 0, 0)
+        );
+        assert!(plan.unified_view && plan.view.is_empty());
+        let plan = MountPlan::new(&mounts, namespaces, false);
+        assert_eq!((plan.cover.len(), plan.detach), (0, vec!["/srv/odd".into(), CGROUP_DIR.into()]));
     }
 }

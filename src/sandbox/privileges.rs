@@ -68,6 +68,12 @@ pub fn capability(name: &str) -> Result<u64, String> {
     })
 }
 
+/// The name by which capabilities can be given back.
+pub fn capability_name(bits: u64) -> String {
+    let one = DROPPED.iter().find(|(_, set)| set.bits() == bits);
+    one.map_or("ALL", |(name, _)| name).to_string()
+}
+
 fn dropped_mask() -> u64 {
     DROPPED.iter().map(|(_, set)| set.bits()).fold(0, |all, bits| all | bits)
 }

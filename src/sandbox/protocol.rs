@@ -6,10 +6,16 @@ use crate::event::{StartFailure, Status, Step};
 /// From sandtop to init.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Start the command. L's `cgroup.procs`, open for writing, comes with it.
-    Go,
+    /// Start the command. L's `cgroup.procs`, open for writing, comes with it, and those of the other groups that it is to join.
+    Go {
+        /// Whether the last descriptor is none to join, but the `freezer.state` of one of them: v1's freezer holds even those that were killed,
+        /// so that init has to thaw them when sandtop is gone.
+        thaws: bool,
+    },
     /// Send the main process this signal.
     Signal(i32),
+    /// Kill all processes at once: an OOM kill takes the whole workload.
+    KillAll,
 }
 
 /// From inside to sandtop.
@@ -37,16 +43,18 @@ impl Order {
     /// As bytes.
     pub fn encode(self) -> Vec<u8> {
         match self {
-            Order::Go => vec![b'g'],
+            Order::Go { thaws } => vec![if thaws { b'G' } else { b'g' }],
             Order::Signal(n) => [&[b's'][..], &n.to_ne_bytes()].concat(),
+            Order::KillAll => vec![b'k'],
         }
     }
 
     /// From bytes; `None` for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Order> {
         match (bytes.first()?, number(bytes, 1)) {
-            (b'g', _) => Some(Order::Go),
+            (tag @ (b'g' | b'G'), _) => Some(Order::Go { thaws: *tag == b'G' }),
             (b's', Some(n)) => Some(Order::Signal(n)),
+            (b'k', _) => Some(Order::KillAll),
             _ => None,
         }
     }
@@ -116,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_is_said_is_understood() {
-        for order in [Order::Go, Order::Signal(15)] {
+        for order in [Order::Go { thaws: false }, Order::Go { thaws: true }, Order::Signal(15), Order::KillAll] {
             assert_eq!(Order::decode(&order.encode()), Some(order));
         }
         for step in STEPS {

@@ -12,7 +12,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{mounts::MountPlan, privileges::Privileges};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    event::Isolation,
+};
 
 /// Namespaces that the user can choose; pid, mount and cgroup are always fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +51,9 @@ pub struct Spec {
 /// The part of a [`Spec`] that is not strings for `execve`.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup {
-    /// Which namespaces are fresh beside pid, mount and cgroup.
+    /// Whether there are namespaces at all, and by whose right.
+    pub isolation: Isolation,
+    /// Which of them are fresh beside pid, mount and cgroup.
     pub namespaces: Namespaces,
     /// The host name inside, where it is to be another.
     pub hostname: Option<String>,
@@ -70,6 +75,8 @@ pub struct Setup {
     pub keep_stdin: bool,
     /// Whether SIGCHLD was ignored when sandtop was started; the workload gets it back so.
     pub sigchld_ignored: bool,
+    /// How readily the OOM killer takes the workload; `None` leaves it as it is.
+    pub oom_score_adj: Option<i32>,
 }
 
 impl Spec {
@@ -121,6 +128,7 @@ mod tests {
     fn a_spec_survives_the_way_to_init_byte_for_byte() {
         let spec = Spec {
             setup: Setup {
+                isolation: Isolation::User { uid: 0, gid: 100 },
                 namespaces: Namespaces { uts: true, ipc: true, net: false },
                 hostname: Some("box".into()),
                 mounts: MountPlan::default(),
@@ -132,6 +140,7 @@ mod tests {
                 streams: Streams::Terminal(7),
                 keep_stdin: true,
                 sigchld_ignored: false,
+                oom_score_adj: Some(-5),
             },
             argv: vec!["sh".into(), "".into(), OsString::from_vec(vec![0xff, b'\n', b' '])],
             env: vec!["A=1".into(), "EMPTY=".into()],

@@ -151,6 +151,15 @@ pub fn is_ignored(signal: Signal) -> bool {
     asked == 0 && now.sa_sigaction == libc::SIG_IGN
 }
 
+/// Catches a signal and does nothing about it: it then breaks off what a thread waits for in the kernel. Nothing that is executed inherits that.
+pub fn catch_quietly(signal: Signal) -> Result<(), Errno> {
+    use nix::sys::signal::{SaFlags, SigAction, SigSet, sigaction};
+    extern "C" fn nothing(_: libc::c_int) {}
+    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
+    // SAFETY: a handler that does nothing may run at any place.
+    unsafe { sigaction(signal, &action) }.map(drop)
+}
+
 /// Ignores SIGCHLD, or no longer. While it is ignored the kernel reaps children itself, and nobody learns how they ended.
 pub fn ignore_sigchld(ignore: bool) {
     let action = if ignore { SigHandler::SigIgn } else { SigHandler::SigDfl };

@@ -2,17 +2,33 @@
 //!
 //! [`Session::apply`] is the only interpreter of events; live and replay cannot disagree. Time is what the events say. Refuses: I/O, clocks, sentences.
 
+mod badness;
+pub mod edits;
 pub mod history;
+pub mod knobs;
+mod memory;
+mod moves;
 pub mod outcome;
+mod pauses;
+mod row;
 mod run;
+pub mod since;
+pub(crate) mod verdict;
 
 use std::time::Duration;
 
 use crate::{
-    event::{Event, LimitOutcome, Note, Stamped, Started, Victim},
+    event::{Author, Change, ChangeOutcome, Event, LimitOutcome, Note, Pause, Resume, Stamped, Started, Victim},
+    hints,
     units::Limit,
 };
-pub use run::{Mark, Row, Run};
+pub use edits::{Edit, Fate};
+pub use knobs::{Knob, Lack, Standing, Value};
+pub use moves::{Moved, Moves, Planned};
+pub use pauses::{Paused, Pauses};
+pub use row::Row;
+pub use run::{Mark, Run};
+pub use verdict::{Parts, Verdict, Whom};
 
 /// How many entries the log keeps.
 const LOG_KEPT: usize = 2000;
@@ -24,16 +40,22 @@ const SAME_KILL_STORY: Duration = Duration::from_secs(2);
 const RUNS_KEPT: usize = 8;
 
 /// All that is known.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Session {
     /// The runs, oldest first.
     pub runs: Vec<Run>,
     /// What happened, oldest first.
     pub log: Vec<Entry>,
+    /// How many runs came before those and are forgotten: a recording still has them.
+    pub forgotten: u64,
+    /// How many lines of the log there were so far that one may want to go to: notes are not counted.
+    pub told: u64,
     /// The time of the newest event.
     pub now: Duration,
-    /// The limit of the next run, once that was changed after a run's end.
+    /// The limit of the next run, where it is another than the last one's: it was changed after that one's end, or a schedule starts again.
     pub next_limit: Option<Limit>,
+    /// Other settings of the next run, that were changed after a run's end.
+    pub(crate) next: Vec<(Knob, Value)>,
 }
 
 /// A line of the log.
@@ -79,6 +101,8 @@ pub enum What {
         from: Limit,
         /// To.
         to: Limit,
+        /// By whom.
+        by: Author,
     },
     /// The limit of the next run was set.
     LimitNext {
@@ -93,11 +117,53 @@ pub enum What {
         usage: u64,
         /// What stays.
         kept: Limit,
+        /// By whom it was ordered.
+        by: Author,
     },
     /// A change of the limit failed.
     LimitFailed {
         /// The whole sentence.
         reason: String,
+        /// By whom it was ordered.
+        by: Author,
+    },
+    /// Another setting was changed.
+    Changed {
+        /// How.
+        change: Change,
+        /// Whether it holds only from the next run on.
+        next: bool,
+    },
+    /// A change of another setting failed.
+    ChangeFailed {
+        /// What was wanted.
+        change: Change,
+        /// The whole sentence.
+        reason: String,
+    },
+    /// A setting was changed, and not by us.
+    ChangedElsewhere {
+        /// Which.
+        knob: Knob,
+        /// What it is now.
+        now: Value,
+    },
+    /// The limit went down, and the limit of memory and swap together could not follow (v1).
+    SwapKept {
+        /// How much may be swapped out now.
+        now: Limit,
+    },
+    /// The workload was paused: memory is about to run out.
+    Paused {
+        /// How it stood.
+        pause: Pause,
+        /// Whether it was paused already, and stands worse.
+        worse: bool,
+    },
+    /// It goes on.
+    Resumed {
+        /// Why.
+        by: Resume,
     },
     /// Something to know.
     Note(Note),
@@ -112,14 +178,25 @@ impl Session {
         self.now = self.now.max(at);
         match &stamped.event {
             Event::Started(started) => self.start(at, started),
-            Event::LimitDone { target, outcome: LimitOutcome::NextRun } => {
+            Event::LimitDone { target, outcome: LimitOutcome::NextRun, .. } => {
                 self.next_limit = Some(*target);
                 self.note(at, What::LimitNext { to: *target });
             }
+            Event::ChangeDone { change, outcome: ChangeOutcome::NextRun } => {
+                if let Some((knob, value)) = Knob::of(*change) {
+                    self.next.retain(|(of, _)| *of != knob);
+                    self.next.push((knob, value));
+                }
+                self.note(at, What::Changed { change: *change, next: true });
+            }
             Event::Note(note) => {
+                if let (Note::CountersReset, Some(run)) = (note, self.runs.last_mut()) {
+                    run.reset_counters(at);
+                }
                 if let (Note::LimitChangedElsewhere { now }, Some(run)) = (note, self.runs.last_mut()) {
                     run.limit = *now;
                     run.limit_is_default = false;
+                    run.asked.limit_moved(at);
                 }
                 self.note(at, What::Note(note.clone()));
             }
@@ -127,10 +204,18 @@ impl Session {
                 let Some(run) = self.runs.last_mut() else { return };
                 let number = run.started.run;
                 let told = run.apply(at, event);
-                let end = run.ended.as_ref().map_or(at, |(at, _)| *at);
-                for what in told {
-                    let at = if what == What::Ended { end } else { at };
+                if matches!(event, Event::Ended(_))
+                    && !run.started.schedule.is_empty()
+                    && run.limit != run.started.limit
+                {
+                    self.next_limit = Some(run.started.limit); // the schedule starts again
+                }
+                let hint = run.ended.as_ref().and_then(|(_, ended)| hints::at_end(&run.started.argv, &ended.status));
+                for (at, what) in told {
                     self.tell(Entry { at, run: number, what });
+                }
+                if let (Event::Ended(_), Some(text)) = (event, hint) {
+                    self.tell(Entry { at, run: number, what: What::Note(Note::Hint { text }) });
                 }
             }
         }
@@ -146,6 +231,11 @@ impl Session {
         self.next_limit.or_else(|| self.run().map(|run| run.limit))
     }
 
+    /// What a limit would do now; `None` when nothing runs.
+    pub fn verdict(&self, target: Limit) -> Option<Verdict> {
+        self.run()?.verdict(target)
+    }
+
     /// Whether a workload runs, or is held.
     pub fn is_alive(&self) -> bool {
         self.run().is_some_and(|run| run.ended.is_none())
@@ -158,8 +248,10 @@ impl Session {
 
     fn start(&mut self, at: Duration, started: &Started) {
         self.next_limit = None;
+        self.next.clear();
         if self.runs.len() == RUNS_KEPT {
             self.runs.remove(0);
+            self.forgotten += 1;
         }
         self.runs.push(Run::new(at, started.clone()));
         let (limit, default, held) = (started.limit, started.limit_is_default, started.held);
@@ -186,6 +278,14 @@ impl Session {
                 return;
             }
         }
+        if let (What::LimitMoved { to, by, .. }, Some(before)) = (&entry.what, self.log.last_mut())
+            && let What::LimitMoved { to: last, by: author, .. } = &mut before.what
+            && before.run == entry.run
+            && self.runs.last().is_some_and(|run| run.moves.is_one_ramp(*author, *by))
+        {
+            (*last, *author) = (*to, *by); // a ramp is one entry, from its start to where it is
+            return;
+        }
         if let (What::LimitBusy { .. }, Some(before)) = (&entry.what, self.log.last_mut())
             && matches!(before.what, What::LimitBusy { .. })
             && entry.at.saturating_sub(before.at) < SAME_KILL_STORY
@@ -193,10 +293,15 @@ impl Session {
             *before = entry; // a held key is one refusal
             return;
         }
+        self.told += u64::from(!matches!(entry.what, What::Note(_)));
         if self.log.len() == LOG_KEPT {
             self.log.remove(0);
         }
-        self.log.push(entry);
+        // A change of the limit is told when it is done, and what it did meanwhile stands in the log already: cause before effect.
+        let edit = matches!(entry.what, What::LimitMoved { .. });
+        let later = |before: &&Entry| edit && before.run == entry.run && before.at > entry.at;
+        let place = self.log.len() - self.log.iter().rev().take_while(later).count();
+        self.log.insert(place, entry);
     }
 }
 

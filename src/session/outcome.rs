@@ -6,7 +6,10 @@ use nix::errno::Errno;
 use serde::Serialize;
 
 use super::Run;
-use crate::event::{Ended, Status, Step, Stopped};
+use crate::{
+    error::EXIT_OVER_BUDGET,
+    event::{Ended, OomPolicy, Status, Step, Stopped},
+};
 
 /// The closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -33,25 +36,41 @@ pub enum Outcome {
 /// A fallback where the kernel's log is not to be read: a kill seen this shortly before the main process's SIGKILL was it.
 const KILL_AND_END: Duration = Duration::from_millis(100);
 
+/// The same where nobody else is known to have died of it. On a busy machine an end is seen late.
+const KILL_AND_END_ALONE: Duration = Duration::from_secs(3);
+
 impl Run {
     /// How the run ended; `None` while it has not.
     pub fn outcome(&self) -> Option<Outcome> {
         let (at, ended) = self.ended.as_ref()?;
         let kills = self.oom_kills().unwrap_or(0);
         Some(match (&ended.status, ended.stopped) {
-            (Status::SandboxLost, None) => Outcome::SandboxLost,
+            (Status::SandboxLost, None | Some(Stopped::OomGroup)) => Outcome::SandboxLost,
             (_, Some(Stopped::Timeout)) => Outcome::TimedOut,
             (_, Some(Stopped::User | Stopped::Signal(_))) => Outcome::StoppedByUser,
+            // The kernel, or sandtop for it, took the whole workload. Who ended by itself in that moment was quicker.
+            (Status::Signalled(9), _) if kills > 0 && self.oom == OomPolicy::Group => Outcome::OomKilled,
             // Killed before it became the command: the limit was too low even for that.
-            (Status::Signalled(9), None) if kills > 0 && self.main_was_victim(*at, kills) => Outcome::OomKilled,
-            (Status::FailedToStart(_), None) => Outcome::FailedToStart,
-            (Status::Signalled(_), None) => Outcome::Signalled,
-            (Status::Exited(_), None) if kills > 0 => Outcome::OomSurvived,
-            (Status::Exited(_), None) => Outcome::Exited,
+            (Status::Signalled(9), _) if kills > 0 && self.main_was_victim(*at, kills) => Outcome::OomKilled,
+            (Status::FailedToStart(_), _) => Outcome::FailedToStart,
+            (Status::Signalled(_), _) => Outcome::Signalled,
+            (Status::Exited(_), _) if kills > 0 => Outcome::OomSurvived,
+            (Status::Exited(_), _) => Outcome::Exited,
         })
     }
 
-    /// Whether the OOM killer took the main process: by name if the kernel named all its victims, else by the moment.
+    /// Whether the OOM killer took the whole workload, as it was to.
+    pub fn was_taken_whole(&self) -> bool {
+        self.outcome() == Some(Outcome::OomKilled) && self.oom == OomPolicy::Group
+    }
+
+    /// The exit code that says so; `None` while the run lives. A run that passed and was over its budget has failed.
+    pub fn exit_code(&self) -> Option<u8> {
+        let code = exit_code(&self.ended.as_ref()?.1);
+        Some(if code == 0 && self.over_budget() { EXIT_OVER_BUDGET } else { code })
+    }
+
+    /// Whether the OOM killer took the main process: by name if the kernel named all its victims; else by who else died, and by the moment.
     fn main_was_victim(&self, ended_at: Duration, kills: u64) -> bool {
         let main = self.running.and_then(|(_, _, host_pid)| host_pid);
         if main.is_some() && self.victims.iter().any(|v| Some(v.host_pid) == main) {
@@ -60,7 +79,10 @@ impl Run {
         let all_named = main.is_some() && self.named >= kills;
         // The kernel frees about 16 GiB in a second, and a process has not ended before.
         let freeing = Duration::from_millis(self.peak >> 24);
-        !all_named && self.last_kill.is_some_and(|at| ended_at.saturating_sub(at) < KILL_AND_END + freeing)
+        let left_behind = self.ended.as_ref().map_or(0, |(_, ended)| u64::from(ended.left_behind));
+        let alone = self.others_died.saturating_sub(left_behind) < kills; // not every victim can have been somebody else
+        let window = if alone { KILL_AND_END_ALONE } else { KILL_AND_END };
+        !all_named && self.last_kill.is_some_and(|at| ended_at.saturating_sub(at) < window + freeing)
     }
 }
 

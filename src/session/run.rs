@@ -4,10 +4,20 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     What,
+    edits::Edits,
     history::{History, Point},
+    knobs::Asked,
+    moves::{Moved, Moves, took_effect},
+    pauses::Pauses,
+    row::Row,
+    since::Baseline,
+    verdict,
 };
 use crate::{
-    event::{Ended, Event, LimitOutcome, MemoryStat, Process, ProcessChanges, ProcessUsage, Sample, Started, Victim},
+    event::{
+        Author, Change, ChangeOutcome, Controller, Ended, Event, LimitOutcome, MemoryStat, OomPolicy, Pressure,
+        ProcessChanges, Sample, Settings, Started, Victim,
+    },
     units::{Limit, is_lower},
 };
 
@@ -19,7 +29,7 @@ const MARKS_KEPT: usize = 2000;
 const VICTIMS_KEPT: usize = 256;
 
 /// One run of the command.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Run {
     /// How it was started.
     pub started: Started,
@@ -33,18 +43,46 @@ pub struct Run {
     pub limit: Limit,
     /// Whether nobody chose that limit.
     pub limit_is_default: bool,
-    /// A change of the limit that is being written.
-    pub writing: Option<Limit>,
+    /// How the limit moves: what is being written, what was, and what a schedule plans.
+    pub moves: Moves,
+    /// Changes of other settings that are being made.
+    pub changing: Vec<Change>,
+    /// What happens when memory runs out.
+    pub oom: OomPolicy,
+    /// What was asked of the settings.
+    pub(super) asked: Asked,
+    /// Where the shown counts start, if the user reset them.
+    pub since: Baseline,
     /// The newest sample.
     pub last: Option<Sample>,
     /// The newest reading of what usage consists of.
     pub stat: Option<MemoryStat>,
+    /// What was then charged and nobody's, in bytes: batches for each CPU.
+    pub(super) idle: u64,
+    /// The machine's free swap, in bytes.
+    pub swap_free: Option<u64>,
+    /// Edits of the limit, oldest first.
+    pub edits: Edits,
+    /// The group's other settings.
+    pub settings: Settings,
     /// The highest usage so far, in bytes.
     pub peak: u64,
+    /// Whether the kernel told it; else it is the highest that was seen.
+    pub peak_is_kernels: bool,
     /// Limit hits per second, over about the last second.
     pub hit_rate: f64,
+    /// How much may be swapped out beside the limit.
+    pub swap_limit: Limit,
+    /// What is swapped out, in bytes, as last read.
+    pub swap: Option<u64>,
+    /// Time lost to waiting for memory so far.
+    pub pressure: Option<Pressure>,
+    /// The share of time in which some process waited for memory, over about the last second: 0 to 1.
+    pub stalled: f64,
     /// The picture's data.
     pub history: History,
+    /// When it was paused because memory was about to run out.
+    pub pauses: Pauses,
     /// What is marked on the picture.
     pub marks: Vec<(Duration, Mark)>,
     /// Its processes, by outside pid: the living, and the newest of the dead.
@@ -53,9 +91,12 @@ pub struct Run {
     pub victims: Vec<Victim>,
     /// How many it named.
     pub named: u64,
+    /// How many processes other than the main one have died.
+    pub(super) others_died: u64,
     /// When the kill counter moved last.
     pub last_kill: Option<Duration>,
     hits_second_ago: Option<(Duration, u64)>,
+    waits_second_ago: Option<(Duration, u64)>,
 }
 
 /// Something marked on the picture.
@@ -67,44 +108,61 @@ pub enum Mark {
     LimitDown,
     /// The limit was moved up.
     LimitUp,
-}
-
-/// A process, alive or dead.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    /// What is known of it.
-    pub process: Process,
-    /// CPU use over its last two readings, in percent of one core.
-    pub cpu: f64,
-    /// When it died.
-    pub died: Option<Duration>,
-    /// Whether the OOM killer did it.
-    pub oom_killed: bool,
-    cpu_read: (Duration, u64),
+    /// The workload was paused.
+    Pause,
+    /// It went on.
+    Resume,
 }
 
 impl Run {
     pub(super) fn new(at: Duration, started: Started) -> Run {
+        let (swap_limit, oom) = (started.swap.unwrap_or(Limit::Bytes(0)), started.oom);
         Run {
             at,
             limit: started.limit,
             limit_is_default: started.limit_is_default,
+            moves: Moves::new(&started.schedule),
+            asked: Asked::at_start(&started),
             started,
             running: None,
             ended: None,
-            writing: None,
+            changing: Vec::new(),
+            oom,
+            since: Baseline::default(),
             last: None,
             stat: None,
+            idle: 0,
+            swap_free: None,
+            edits: Edits::default(),
+            settings: Settings::default(),
             peak: 0,
+            peak_is_kernels: false,
             hit_rate: 0.0,
+            swap_limit,
+            swap: None,
+            pressure: None,
+            stalled: 0.0,
             history: History::default(),
+            pauses: Pauses::default(),
             marks: Vec::new(),
             processes: BTreeMap::new(),
             victims: Vec::new(),
             named: 0,
+            others_died: 0,
             last_kill: None,
             hits_second_ago: None,
+            waits_second_ago: None,
         }
+    }
+
+    /// Whether the highest usage was more than `--budget` allows.
+    pub fn over_budget(&self) -> bool {
+        self.running.is_some() && self.started.budget.is_some_and(|budget| self.peak > budget)
+    }
+
+    /// Whether it is paused because memory is about to run out.
+    pub fn is_paused(&self) -> bool {
+        self.ended.is_none() && self.pauses.now().is_some()
     }
 
     /// OOM kills so far, in the whole sandbox; `None` where the kernel does not count them.
@@ -135,21 +193,57 @@ impl Run {
         self.ended.as_ref().map_or(now, |(at, _)| *at).saturating_sub(self.origin())
     }
 
-    pub(super) fn apply(&mut self, at: Duration, event: &Event) -> Vec<What> {
+    /// The limit that the kernel acts on. v2 takes a new one at once, and reclaims and kills before the write returns; v1 reclaims first, and may
+    /// refuse.
+    fn limit_in_force(&self) -> Limit {
+        match self.moves.writing() {
+            Some((_, target)) if self.started.controller == Controller::V2 => target,
+            _ => self.limit,
+        }
+    }
+
+    /// Takes in an event; what it tells, and when that happened.
+    pub(super) fn apply(&mut self, at: Duration, event: &Event) -> Vec<(Duration, What)> {
+        let now = |told: Vec<What>| told.into_iter().map(|what| (at, what)).collect();
         match event {
             Event::Running { pid, host_pid } => self.running = Some((at, *pid, *host_pid)),
-            Event::Sample(sample) => return self.sample(at, sample),
+            Event::Sample(sample) => return now(self.sample(at, sample)),
             Event::Processes(changes) => self.processes(at, changes),
-            Event::LimitRequested { target } => self.writing = Some(*target),
-            Event::LimitDone { target, outcome } => return self.limit_done(at, *target, outcome).into_iter().collect(),
-            Event::Victim(victim) => return self.victim(victim),
+            Event::LimitRequested { target, by } => {
+                let from = self.moves.ordered_last().unwrap_or(self.limit);
+                let goes_on = self.moves.asked(at, *target, *by);
+                self.edits.asked(at, from, *target, goes_on);
+            }
+            Event::LimitDone { target, by, outcome } => {
+                return self.limit_done(at, *target, *by, outcome).into_iter().collect();
+            }
+            Event::ChangeRequested { change } => self.changing.push(*change),
+            Event::ChangeDone { change, outcome } => {
+                return now(self.change_done(at, *change, outcome).into_iter().collect());
+            }
+            Event::Paused(pause) => {
+                if !self.is_paused() {
+                    self.mark(at, Mark::Pause);
+                }
+                return vec![(at, self.pauses.paused(at, *pause))];
+            }
+            Event::Resumed { by } => {
+                let told = self.pauses.resumed(at, *by);
+                if told.is_some() {
+                    self.mark(at, Mark::Resume);
+                }
+                return now(told.into_iter().collect());
+            }
+            Event::Victim(victim) => return now(self.victim(victim)),
             Event::Ended(ended) => {
                 // Told once all was read and removed; it ended when the main process did.
-                let at = ended.wall.map_or(at, |wall| (self.origin() + wall).min(at));
+                let at = ended.wall.map_or(at, |wall| self.origin().saturating_add(wall).min(at));
                 self.ended = Some((at, ended.clone()));
-                self.writing = None;
-                return vec![What::Ended];
+                self.moves.over();
+                self.changing.clear();
+                return vec![(at, What::Ended)];
             }
+            Event::Settings(settings) => return now(self.settings_found(at, settings)),
             _ => {}
         }
         Vec::new()
@@ -157,24 +251,39 @@ impl Run {
 
     fn sample(&mut self, at: Duration, sample: &Sample) -> Vec<What> {
         let mut told = Vec::new();
+        let limit = self.limit_in_force();
         let hits_before = self.limit_hits().unwrap_or(0);
         let kills_before = self.oom_kills().unwrap_or(0);
         if hits_before == 0 && sample.limit_hits.unwrap_or(0) > 0 {
-            told.push(What::FirstHit { limit: self.limit });
+            told.push(What::FirstHit { limit });
         }
         let kills = sample.oom_kills.unwrap_or(0).saturating_sub(kills_before);
         if kills > 0 {
             self.mark(at, Mark::Kill);
             self.last_kill = Some(at);
             let named = self.victims.last().filter(|_| self.named > kills_before);
-            told.push(What::OomKill { count: kills, victim: named.cloned(), limit: self.limit });
+            told.push(What::OomKill { count: kills, victim: named.cloned(), limit });
         }
-        self.measure_hit_rate(at, sample.limit_hits.unwrap_or(0));
+        if let Some(rate) = per_second(&mut self.hits_second_ago, at, sample.limit_hits.unwrap_or(0)) {
+            self.hit_rate = rate;
+        }
+        if let Some(rate) = sample.pressure.and_then(|p| per_second(&mut self.waits_second_ago, at, p.some_us)) {
+            self.stalled = (rate / 1e6).min(1.0);
+        }
+        if let Some(stat) = sample.stat {
+            self.idle = verdict::idle(sample.usage, stat, self.started.cpus);
+        }
         self.stat = sample.stat.or(self.stat);
+        self.swap_free = sample.swap_free.or(self.swap_free);
+        self.edits.killed(kills);
+        self.swap = sample.swap.or(self.swap);
+        self.pressure = sample.pressure.or(self.pressure);
+        self.peak_is_kernels |= sample.peak.is_some();
         let peak = sample.peak.unwrap_or(sample.usage);
         self.peak = self.peak.max(peak);
+        self.since.peak = self.since.peak.map(|before| before.max(peak));
         let reclaimable = self.stat.map_or(0, |stat| stat.file).min(sample.usage);
-        self.history.push(Point { at, usage: sample.usage, peak, reclaimable, limit: self.limit });
+        self.history.push(Point { at, usage: sample.usage, peak, reclaimable, limit });
         self.last = Some(sample.clone());
         told
     }
@@ -186,36 +295,60 @@ impl Run {
         self.marks.push((at, mark));
     }
 
-    fn measure_hit_rate(&mut self, at: Duration, hits: u64) {
-        let (since, base) = *self.hits_second_ago.get_or_insert((at, hits));
-        let seconds = at.saturating_sub(since).as_secs_f64();
-        if seconds >= 1.0 {
-            self.hit_rate = hits.saturating_sub(base) as f64 / seconds;
-            self.hits_second_ago = Some((at, hits));
-        }
-    }
-
-    fn limit_done(&mut self, at: Duration, target: Limit, outcome: &LimitOutcome) -> Option<What> {
-        if self.writing == Some(target) {
-            self.writing = None; // later edits may be queued behind this one
-        }
-        Some(match outcome {
+    fn limit_done(
+        &mut self,
+        at: Duration,
+        target: Limit,
+        by: Author,
+        outcome: &LimitOutcome,
+    ) -> Option<(Duration, What)> {
+        let since = self.moves.answered(at, target, by, outcome);
+        self.edits.answered(target, outcome);
+        self.asked.limit_moved(at);
+        let what = match outcome {
             LimitOutcome::Applied { now } => {
                 let from = std::mem::replace(&mut self.limit, *now);
                 self.limit_is_default = false;
                 if from == *now {
                     return None; // nothing moved
                 }
-                let mark = if is_lower(from, *now) { Mark::LimitDown } else { Mark::LimitUp };
-                self.mark(at, mark);
-                What::LimitMoved { from, to: *now }
+                let (at, to) = (took_effect(self.started.controller, since, at), *now);
+                if !self.moves.moved(Moved { at, from, to, by }) {
+                    self.mark(at, if is_lower(from, to) { Mark::LimitDown } else { Mark::LimitUp });
+                }
+                return Some((at, What::LimitMoved { from, to, by }));
             }
             LimitOutcome::Busy { usage, kept } => {
                 self.limit = *kept;
-                What::LimitBusy { target, usage: *usage, kept: *kept }
+                What::LimitBusy { target, usage: *usage, kept: *kept, by }
             }
-            LimitOutcome::Failed { reason } => What::LimitFailed { reason: reason.clone() },
+            LimitOutcome::Failed { reason } => What::LimitFailed { reason: reason.clone(), by },
             LimitOutcome::NextRun => return None, // the session's
+        };
+        Some((at, what))
+    }
+
+    fn change_done(&mut self, at: Duration, change: Change, outcome: &ChangeOutcome) -> Option<What> {
+        if let Some(place) = self.changing.iter().position(|c| *c == change) {
+            self.changing.remove(place);
+        }
+        if *outcome == ChangeOutcome::Done {
+            self.asked.made(at, change);
+            match change {
+                Change::Oom(policy) => self.oom = policy,
+                Change::Swap(swap) => self.swap_limit = swap,
+                Change::OomScoreAdj { host_pid, value } => {
+                    if let Some(row) = self.processes.get_mut(&host_pid) {
+                        row.process.usage.oom_score_adj = value;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Some(match outcome {
+            ChangeOutcome::Done => What::Changed { change, next: false },
+            ChangeOutcome::Failed { reason } => What::ChangeFailed { change, reason: reason.clone() },
+            ChangeOutcome::NextRun => return None, // the session's
         })
     }
 
@@ -237,23 +370,25 @@ impl Run {
 
     fn processes(&mut self, at: Duration, changes: &ProcessChanges) {
         for process in &changes.born {
-            let cpu_read = (at, process.usage.cpu_ms);
             let killed = self.victims.iter().any(|v| v.host_pid == process.host_pid);
-            let row = Row { process: process.clone(), cpu: 0.0, died: None, oom_killed: killed, cpu_read };
-            self.processes.insert(process.host_pid, row);
+            self.processes.insert(process.host_pid, Row::new(at, process.clone(), killed));
         }
         for (pid, usage) in &changes.changed {
             if let Some(row) = self.processes.get_mut(pid) {
                 row.update(at, *usage);
             }
         }
+        let main = self.running.and_then(|(_, _, host_pid)| host_pid);
+        self.others_died += changes.died.iter().filter(|pid| Some(**pid) != main).count() as u64;
         for pid in &changes.died {
             if let Some(row) = self.processes.get_mut(pid) {
                 row.died = Some(at);
                 row.cpu = 0.0;
             }
         }
-        self.forget_old_dead();
+        if !changes.died.is_empty() {
+            self.forget_old_dead(); // it looks at all that live
+        }
     }
 
     /// Keeps the newest of the dead, and of those first the ones that were killed.
@@ -269,15 +404,12 @@ impl Run {
     }
 }
 
-impl Row {
-    fn update(&mut self, at: Duration, usage: ProcessUsage) {
-        self.process.usage = usage;
-        let (since, before) = self.cpu_read;
-        let elapsed = at.saturating_sub(since).as_millis() as u64;
-        // CPU time moves in steps of a clock tick: over less than half a second it says nothing.
-        if elapsed >= 500 {
-            self.cpu = usage.cpu_ms.saturating_sub(before) as f64 * 100.0 / elapsed as f64;
-            self.cpu_read = (at, usage.cpu_ms);
-        }
-    }
+/// How fast a counter rises, once about a second has passed since it was last measured.
+fn per_second(base: &mut Option<(Duration, u64)>, at: Duration, now: u64) -> Option<f64> {
+    let (since, before) = *base.get_or_insert((at, now));
+    let seconds = at.saturating_sub(since).as_secs_f64();
+    (seconds >= 1.0).then(|| {
+        *base = Some((at, now));
+        now.saturating_sub(before) as f64 / seconds
+    })
 }

@@ -26,12 +26,22 @@ impl Story {
             argv: vec!["stress".into()],
             limit: Limit::Bytes(100 * M),
             limit_is_default: true,
+            swap: None,
+            oom: OomPolicy::Kill,
+            like: None,
+            changes: Vec::new(),
+            schedule: crate::schedule::Schedule::default(),
+            oom_score_adj: None,
             controller: Controller::V1,
             group: "/sandtop/1-2-3".into(),
             cpus: 2,
             mem_total: 8 << 30,
             held: false,
+            isolation: Isolation::Root,
             widened: false,
+            options: Vec::new(),
+            demo: false,
+            budget: None,
             wall_ms: 0,
         };
         self.then(0, Event::Started(Box::new(started)));
@@ -45,7 +55,8 @@ impl Story {
     }
 
     fn sample(&mut self, usage: u64, hits: u64, kills: u64) -> &mut Story {
-        let sample = Sample { usage, peak: Some(usage), limit_hits: Some(hits), oom_kills: Some(kills), stat: None };
+        let sample =
+            Sample { usage, peak: Some(usage), limit_hits: Some(hits), oom_kills: Some(kills), ..Sample::default() };
         self.then(5, Event::Sample(sample))
     }
 
@@ -153,12 +164,13 @@ fn kills_in_quick_succession_are_one_counted_line() {
 fn the_limit_follows_what_the_kernel_says() {
     let mut story = Story::new();
     let target = Limit::Bytes(80 * M);
-    let done = |outcome| Event::LimitDone { target, outcome };
-    story.then(1, Event::LimitRequested { target });
-    assert_eq!(story.run().writing, Some(target));
+    let by = Author::User;
+    let done = |outcome| Event::LimitDone { target, by, outcome };
+    story.then(1, Event::LimitRequested { target, by });
+    assert_eq!(story.run().moves.ordered_last(), Some(target));
     assert!(story.run().limit_is_default);
     story.then(1, done(LimitOutcome::Applied { now: target }));
-    assert_eq!((story.run().limit, story.run().writing), (target, None));
+    assert_eq!((story.run().limit, story.run().moves.ordered_last()), (target, None));
     assert!(!story.run().limit_is_default, "a limit that was moved was chosen");
     story.then(1, done(LimitOutcome::Busy { usage: 90 * M, kept: Limit::Bytes(95 * M) }));
     assert_eq!(story.run().limit, Limit::Bytes(95 * M));
@@ -169,7 +181,7 @@ fn a_limit_chosen_after_the_end_is_the_next_runs() {
     let mut story = Story::new();
     story.end(Status::Exited(0), None);
     let target = Limit::Bytes(300 * M);
-    story.then(1, Event::LimitDone { target, outcome: LimitOutcome::NextRun });
+    story.then(1, Event::LimitDone { target, by: Author::User, outcome: LimitOutcome::NextRun });
     assert_eq!(story.session.limit(), Some(target));
     assert_eq!(story.run().limit, Limit::Bytes(100 * M));
     story.start(2);
@@ -219,7 +231,7 @@ fn a_key_that_is_held_against_a_refusal_is_one_refusal() {
     let mut story = Story::new();
     for n in (40..90).rev() {
         let outcome = LimitOutcome::Busy { usage: 91 * M, kept: Limit::Bytes(100 * M) };
-        story.then(30, Event::LimitDone { target: Limit::Bytes(n * M), outcome });
+        story.then(30, Event::LimitDone { target: Limit::Bytes(n * M), by: Author::User, outcome });
     }
     let refusals: Vec<&What> =
         story.session.log.iter().map(|e| &e.what).filter(|w| matches!(w, What::LimitBusy { .. })).collect();
@@ -228,4 +240,89 @@ fn a_key_that_is_held_against_a_refusal_is_one_refusal() {
         matches!(refusals[0], What::LimitBusy { target: Limit::Bytes(n), .. } if *n == 40 * M),
         "the last one stays"
     );
+}
+
+#[test]
+fn on_v2_a_kill_during_a_write_is_the_new_limits_and_stands_after_it() {
+    let mut story = Story::new();
+    story.session.runs[0].started.controller = Controller::V2;
+    story.then(5, Event::LimitRequested { target: Limit::Bytes(20 * M), by: Author::User });
+    story.sample(60 * M, 1, 1);
+    let now = Limit::Bytes(20 * M);
+    story.then(5, Event::LimitDone { target: now, by: Author::User, outcome: LimitOutcome::Applied { now } });
+    let told: Vec<&What> = story.session.log.iter().map(|entry| &entry.what).collect();
+    assert!(told.iter().any(|w| matches!(w, What::OomKill { limit, count: 1, .. } if *limit == now)), "{told:?}");
+    let moved = told.iter().position(|what| matches!(what, What::LimitMoved { .. })).unwrap();
+    let killed = told.iter().position(|what| matches!(what, What::OomKill { .. })).unwrap();
+    assert!(moved < killed, "{told:?}");
+    assert_eq!(story.session.runs[0].history.points().last().map(|p| p.limit), Some(now));
+}
+
+#[test]
+fn a_main_process_that_was_alone_is_the_victim_however_late_its_end_is_seen() {
+    // Without the kernel's log: one kill, nobody else has died, and half a second until init has told.
+    let mut story = Story::new();
+    story.sample(90 * M, 3, 1);
+    story.then(500, Event::Processes(ProcessChanges { died: vec![500], ..ProcessChanges::default() }));
+    assert_eq!(story.end(Status::Signalled(9), None), Outcome::OomKilled);
+    // Somebody else has died: that was it, and the signal came from elsewhere.
+    let mut story = Story::new();
+    story.sample(90 * M, 3, 1);
+    story.then(500, Event::Processes(ProcessChanges { died: vec![501, 500], ..ProcessChanges::default() }));
+    assert_eq!(story.end(Status::Signalled(9), None), Outcome::Signalled);
+}
+
+/// A run with a schedule.
+fn scheduled(text: &str) -> Story {
+    let mut story = Story::new();
+    let mut started = story.run().started.clone();
+    started.schedule = crate::schedule::Schedule::parse(text, 0).unwrap();
+    started.limit = started.schedule.at_start().unwrap_or(started.limit);
+    started.run = 2;
+    story.then(0, Event::Started(Box::new(started)));
+    story.then(1, Event::Running { pid: 2, host_pid: Some(500) });
+    story
+}
+
+#[test]
+fn a_ramp_is_one_entry_and_one_mark_and_every_move_is_kept() {
+    let mut story = scheduled("0s=200M,1s..2s=200M..80M");
+    let moves: Vec<_> = story.run().moves.planned.iter().map(|planned| planned.planned).collect();
+    for (number, planned) in moves.iter().enumerate().skip(1) {
+        let (by, target) = (Author::Schedule { number }, planned.to);
+        story.then(99, Event::LimitRequested { target, by });
+        story.then(1, Event::LimitDone { target, by, outcome: LimitOutcome::Applied { now: target } });
+    }
+    let told: Vec<&What> = story
+        .session
+        .log
+        .iter()
+        .map(|entry| &entry.what)
+        .filter(|what| matches!(what, What::LimitMoved { .. }))
+        .collect();
+    assert!(
+        matches!(told[..], [What::LimitMoved { from: Limit::Bytes(from), to: Limit::Bytes(to), .. }] if (*from, *to) == (200 * M, 80 * M)),
+        "{told:?}"
+    );
+    assert_eq!(story.run().marks.len(), 1);
+    assert_eq!(story.run().moves.made.len(), 10, "the first is where it was");
+    // Somebody's own edit in between is an entry of its own, and what comes after it too.
+    let by = Author::User;
+    let target = Limit::Bytes(90 * M);
+    story.then(1, Event::LimitDone { target, by, outcome: LimitOutcome::Applied { now: target } });
+    let target = Limit::Bytes(80 * M);
+    let by = Author::Schedule { number: 11 };
+    story.then(1, Event::LimitDone { target, by, outcome: LimitOutcome::Applied { now: target } });
+    assert_eq!(story.session.log.iter().filter(|entry| matches!(entry.what, What::LimitMoved { .. })).count(), 3);
+}
+
+#[test]
+fn with_a_schedule_the_next_run_starts_as_this_one_did() {
+    let mut story = scheduled("0s=200M,1s=80M");
+    let (target, by) = (Limit::Bytes(80 * M), Author::Schedule { number: 1 });
+    story.then(1000, Event::LimitDone { target, by, outcome: LimitOutcome::Applied { now: target } });
+    assert_eq!(story.session.limit(), Some(target));
+    let ended = Ended { status: Status::Exited(0), stopped: None, left_behind: 0, wall: None };
+    story.then(1, Event::Ended(ended));
+    assert_eq!(story.session.limit(), Some(Limit::Bytes(200 * M)));
 }

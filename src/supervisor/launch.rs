@@ -1,14 +1,17 @@
 //! From a plan to a live run: terminal, sandbox, group, in this order; what was made goes again when a later step fails.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    fs::File,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::{live::Live, outbox::Outbox, terminal::Terminal};
+use super::{Waker, live::Live, outbox::Outbox, terminal::Terminal};
 use crate::{
-    cgroup::{Cgroup, name::Owner, v1::V1},
+    cgroup::{Cgroup, Wanted, name::Owner, v1::V1, v2::V2},
     error::{Error, Result},
-    event::{Controller, Event, Started},
+    event::{Controller, Event, Isolation, Note, Started},
     mountinfo,
     plan::Plan,
     sandbox::{
@@ -16,6 +19,7 @@ use crate::{
         mounts::MountPlan,
         spec::{Setup, Spec, Streams},
     },
+    units::Limit,
 };
 
 /// What stays the same from run to run.
@@ -24,6 +28,7 @@ pub struct Launcher {
     cpus: u32,
     open_files: u64,
     runs: u32,
+    waker: Waker,
 }
 
 impl Launcher {
@@ -31,11 +36,11 @@ impl Launcher {
     ///
     /// # Errors
     /// When /proc cannot be read.
-    pub fn new() -> Result<Launcher> {
+    pub fn new(waker: Waker) -> Result<Launcher> {
         let (soft, hard) =
             getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| Error::sys("read the limit of open files", e))?;
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-        Ok(Launcher { owner: Owner::myself()?, cpus: cpus_online(), open_files: soft, runs: 0 })
+        Ok(Launcher { owner: Owner::myself()?, cpus: cpus_online(), open_files: soft, runs: 0, waker })
     }
 
     /// Starts a run.
@@ -53,9 +58,10 @@ impl Launcher {
         let user = plan.privileges.user.as_ref().map(|u| (u.uid, u.gid));
         let spec = Spec {
             setup: Setup {
+                isolation: plan.isolation,
                 namespaces: plan.namespaces,
                 hostname: plan.hostname.clone(),
-                mounts: MountPlan::new(mounts, plan.namespaces),
+                mounts: MountPlan::new(mounts, plan.namespaces, plan.isolation != Isolation::Root),
                 privileges: plan.privileges.clone(),
                 program: plan.program.clone().map(Into::into),
                 workdir: plan.workdir.0.clone().into(),
@@ -64,6 +70,7 @@ impl Launcher {
                 streams: Streams::Inherited,
                 keep_stdin: plan.keep_stdin,
                 sigchld_ignored: plan.sigchld_ignored,
+                oom_score_adj: plan.oom_score_adj,
             },
             argv: plan.argv.clone(),
             env: plan.env.clone(),
@@ -72,17 +79,31 @@ impl Launcher {
         let theirs = terminal.as_ref().and_then(Terminal::workload_end);
         let (sandbox, early) = Sandbox::launch(spec, theirs)?;
         // While init mounts, the group is made; the command starts when there is a limit for it to start under.
-        let (root, parent) = (&plan.hierarchy.root, &plan.parent);
-        let group = match plan.hierarchy.controller {
-            Controller::V1 => V1::create(root, parent, &self.owner, self.cpus, plan.limit, |join| {
-                if !plan.hold {
-                    sandbox.go(join);
-                }
-            })?,
+        let wanted = Wanted {
+            hierarchy: &plan.hierarchy,
+            parent: &plan.parent,
+            owner: &self.owner,
+            cpus: self.cpus,
+            limit: plan.limit,
+            swap: plan.swap,
+            changes: &plan.changes,
+        };
+        let ready = |joins: &[&File], freezer: Option<&File>| {
+            if !plan.hold {
+                sandbox.go(joins, freezer);
+            }
+        };
+        let group: Box<dyn Cgroup> = match plan.hierarchy.controller {
+            Controller::V1 => Box::new(V1::create(&wanted, ready)?),
+            Controller::V2 => Box::new(V2::create(&wanted, ready)?),
         };
         self.runs += 1;
-        out.push(Event::Started(Box::new(self.started(plan, &group))));
-        Ok((Live::new(Box::new(group), sandbox, terminal, plan), early))
+        out.push(Event::Started(Box::new(self.started(plan, &*group))));
+        if !group.swap_is_limited() && plan.swap != Limit::Max && rustix::system::sysinfo().totalswap > 0 {
+            let text = "swap is not counted on this machine (swapaccount=0?): what is swapped out does not count, and the limit may hold nobody back";
+            out.push(Event::Note(Note::Hint { text: text.into() }));
+        }
+        Ok((Live::new(group, sandbox, terminal, plan, self.waker.clone()), early))
     }
 
     fn started(&self, plan: &Plan, group: &dyn Cgroup) -> Started {
@@ -92,12 +113,22 @@ impl Launcher {
             argv: plan.shown.clone(),
             limit: plan.limit,
             limit_is_default: plan.limit_is_default,
+            swap: Some(plan.swap).filter(|swap| *swap != crate::cgroup::NO_SWAP),
+            oom: plan.oom(),
+            like: plan.like,
+            changes: plan.changes.clone(),
+            schedule: plan.schedule.clone(),
+            oom_score_adj: plan.oom_score_adj,
             controller: plan.hierarchy.controller,
             group: group.path(),
             cpus: self.cpus,
             mem_total: plan.mem_total,
             held: plan.hold,
+            isolation: plan.isolation,
+            options: plan.options.clone(),
+            demo: plan.program.is_some(),
             widened: plan.privileges.added != 0 || plan.privileges.allow_new,
+            budget: plan.budget,
             wall_ms: wall.as_millis() as u64,
         }
     }

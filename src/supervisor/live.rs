@@ -1,32 +1,38 @@
 //! A live run: the group, the sandbox, and what is read from them. Dropping it ends the run and removes the group.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     os::fd::AsFd,
     time::{Duration, Instant},
 };
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
-use super::{Waker, outbox::Outbox, reactor::Token, sampler::Sampler, terminal::Terminal, writer::Writer};
+use super::{
+    Waker,
+    brink::Brink,
+    ending::{Due, Ending},
+    ours::Ours,
+    outbox::Outbox,
+    reactor::Token,
+    sampler::Sampler,
+    settings::{Chosen, SettingsWatch},
+    terminal::Terminal,
+    timetable::Timetable,
+};
 use crate::{
-    cgroup::{Cgroup, Detail},
-    error::{Result, panic_if_asked},
-    event::{Ended, Event, Note, StartFailure, Status, Stopped, Victim},
+    cgroup::{Cgroup, Detail, tree},
+    error::panic_if_asked,
+    event::{
+        Author, Controller, Ended, Event, Isolation, Note, OomPolicy, Sample, StartFailure, Status, Stopped, Victim,
+    },
     oom::{KernelLog, Said},
     procs::ProcessTable,
     sandbox::{
         Sandbox,
         protocol::{Order, Report},
     },
-    units::Limit,
 };
-
-/// After the signal that asks, this long until the one that does not.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// How often the limits are checked against what was last written.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Sweeping the processes may take this share of the time (1 in N).
 const SWEEP_SHARE: u32 = 30;
@@ -34,14 +40,14 @@ const SWEEP_SHARE: u32 = 30;
 /// However cheap a sweep is, the next comes not before this: below it the eye sees nothing, and 1 kHz is for the group's files.
 const SWEEP_LEAST: Duration = Duration::from_millis(10);
 
+/// However dear one was, the next comes after this: a machine that stood still for a moment would not show its processes for half a minute.
+const SWEEP_MOST: Duration = Duration::from_secs(2);
+
 /// When the processes could not be read, they are read again after this.
 const SWEEP_RETRY: Duration = Duration::from_millis(100);
 
 /// In a storm of OOMs the processes are read at most this often.
 const SWEEP_AT_OOM: Duration = Duration::from_millis(10);
-
-/// How many dead processes' pids are still taken for ours.
-const DEAD_REMEMBERED: usize = 1000;
 
 /// One run, from its sandbox's making to its end.
 pub struct Live {
@@ -51,33 +57,42 @@ pub struct Live {
     pub(super) sampler: Sampler,
     pub(super) held: bool,
     timeout: Option<Duration>,
-    procs: ProcessTable,
+    pub(super) procs: ProcessTable,
     pids: Vec<i32>,
-    writer: Option<Writer>,
-    /// Edits that were ordered and not answered yet.
-    writes: usize,
-    limit: Limit,
-    main: Option<(i32, i32)>,
+    pub(super) settings: SettingsWatch,
+    isolation: Isolation,
+    pub(super) controller: Controller,
+    /// What happens when memory runs out.
+    pub(super) policy: OomPolicy,
+    pub(super) brink: Brink,
+    /// Whether the user stopped all processes; a pause and its end leave that as it is.
+    pub(super) frozen_by_user: bool,
+    waker: Waker,
+    /// OOM kills when last counted.
+    kills: u64,
+    pub(super) main: Option<(i32, i32)>,
     started: Option<Instant>,
     wall: Option<Duration>,
     status: Option<Status>,
     failure: Option<StartFailure>,
     left_behind: u32,
-    stopped: Option<Stopped>,
-    timeout_at: Option<Instant>,
-    kill_at: Option<Instant>,
+    pub(super) ending: Ending,
+    pub(super) timetable: Timetable,
     sweep_due: Instant,
     oom_sweep_due: Instant,
-    check_due: Instant,
     told: HashSet<String>,
-    /// Pids outside that the kernel's log named as chosen in our group, or that we have seen in it.
-    ours: HashSet<i32>,
-    dead: VecDeque<i32>,
+    pub(super) ours: Ours,
 }
 
 impl Live {
     /// A run whose sandbox was just launched.
-    pub fn new(group: Box<dyn Cgroup>, sandbox: Sandbox, terminal: Option<Terminal>, plan: &crate::plan::Plan) -> Live {
+    pub fn new(
+        group: Box<dyn Cgroup>,
+        sandbox: Sandbox,
+        terminal: Option<Terminal>,
+        plan: &crate::plan::Plan,
+        waker: Waker,
+    ) -> Live {
         let now = Instant::now();
         Live {
             group,
@@ -88,24 +103,26 @@ impl Live {
             timeout: plan.timeout,
             procs: ProcessTable::default(),
             pids: Vec::new(),
-            writer: None,
-            writes: 0,
-            limit: plan.limit,
+            settings: SettingsWatch::new(now, plan.limit),
+            isolation: plan.isolation,
+            controller: plan.hierarchy.controller,
+            policy: OomPolicy::default(),
+            brink: Brink::default(),
+            frozen_by_user: false,
+            waker,
+            kills: 0,
             main: None,
             started: None,
             wall: None,
             status: None,
             failure: None,
             left_behind: 0,
-            stopped: None,
-            timeout_at: None,
-            kill_at: None,
+            ending: Ending::default(),
+            timetable: Timetable::new(&plan.schedule),
             sweep_due: now,
             oom_sweep_due: now,
-            check_due: now + CHECK_EVERY,
             told: HashSet::new(),
-            ours: HashSet::new(),
-            dead: VecDeque::new(),
+            ours: Ours::default(),
         }
     }
 
@@ -116,27 +133,35 @@ impl Live {
         if let Some(init) = self.sandbox.pidfd() {
             epoll.add(init, readable(Token::Init))?;
         }
-        if let Some(oom) = self.group.oom_event() {
-            epoll.add(oom, readable(Token::Oom))?;
+        if let Some((oom, ready)) = self.group.oom_event() {
+            epoll.add(oom, EpollEvent::new(ready, Token::Oom as u64))?;
+        }
+        if let Some(warning) = self.group.warning() {
+            epoll.add(warning, readable(Token::Brink))?;
         }
         Ok(())
     }
 
     /// The earliest moment at which something is due.
     pub fn deadline(&self) -> Instant {
-        let stops = [self.timeout_at, self.kill_at];
-        stops.into_iter().flatten().fold(self.sampler.next(), Instant::min)
+        let others = [self.ending.deadline(), self.timetable.deadline(), self.brink.deadline()];
+        others.into_iter().flatten().fold(self.sampler.next(), Instant::min)
     }
 
     /// Does what is due.
-    pub fn tick(&mut self, now: Instant, out: &mut Outbox) {
-        if self.timeout_at.is_some_and(|at| now >= at) {
-            self.timeout_at = None;
-            self.stop(Stopped::Timeout, nix::libc::SIGTERM);
+    pub fn tick(&mut self, now: Instant, waker: &Waker, out: &mut Outbox) {
+        while let Some(due) = self.ending.due(now) {
+            match due {
+                Due::Timeout => self.stop(Stopped::Timeout, nix::libc::SIGTERM, out),
+                Due::Kill => self.kill_main(),
+                Due::Force => self.kill(),
+            }
         }
-        if self.kill_at.is_some_and(|at| now >= at) {
-            self.kill_at = None;
-            self.sandbox.order(Order::Signal(nix::libc::SIGKILL));
+        if let Some((number, planned)) = self.timetable.due(now, self.settings.is_writing()) {
+            self.set_limit(planned.to, Author::Schedule { number }, waker, out);
+        }
+        if self.brink.deadline().is_some_and(|at| now >= at) {
+            self.look(now, out);
         }
         if let Some(detail) = self.sampler.due(now) {
             panic_if_asked("supervisor");
@@ -144,23 +169,31 @@ impl Live {
         }
     }
 
-    fn sample(&mut self, now: Instant, detail: Detail, out: &mut Outbox) {
+    pub(super) fn sample(&mut self, now: Instant, detail: Detail, out: &mut Outbox) {
+        let limit = self.settings.limit();
         match self.group.sample(detail) {
             Ok(sample) => {
-                self.sampler.took(now, detail, &sample, self.limit);
+                self.sampler.took(now, detail, &sample, limit);
+                let kills = sample.oom_kills.unwrap_or(0);
+                if kills > std::mem::replace(&mut self.kills, kills) {
+                    self.take_whole(now);
+                }
+                if self.brink.is_near(sample.usage, limit) {
+                    self.look(now, out);
+                }
                 out.push(Event::Sample(sample));
             }
             Err(e) => {
                 self.tell_once(Note::Hint { text: e.to_string() }, out);
-                self.sampler.took(now, detail, &nothing(), self.limit);
+                self.sampler.took(now, detail, &Sample::default(), self.settings.limit()); // there is nothing to watch closely
             }
         }
         if now >= self.sweep_due {
             self.sweep(now, out);
         }
-        if now >= self.check_due {
-            self.check_due = now + CHECK_EVERY;
-            self.check_limits(out);
+        self.settings.check(now, &*self.group, &self.waker, out);
+        if self.settings.limit() != limit {
+            self.look(now, out);
         }
     }
 
@@ -172,45 +205,26 @@ impl Live {
             return; // not read (no descriptor left, say): nobody has died of that
         }
         let changes = self.procs.sweep(&self.pids);
-        self.ours.extend(changes.born.iter().map(|p| p.host_pid));
-        self.forget_dead(&changes.died);
+        self.ours.follow(&changes);
         if !changes.is_empty() {
             out.push(Event::Processes(changes));
         }
-        self.sweep_due = now + (now.elapsed() * SWEEP_SHARE).max(SWEEP_LEAST);
+        self.sweep_due = now + (now.elapsed() * SWEEP_SHARE).clamp(SWEEP_LEAST, SWEEP_MOST);
     }
 
-    /// A dead process's pid is ours for a while: the kernel names its victims late. After that it may be somebody else's.
-    fn forget_dead(&mut self, died: &[i32]) {
-        self.dead.extend(died);
-        while self.dead.len() > DEAD_REMEMBERED {
-            if let Some(pid) = self.dead.pop_front() {
-                self.ours.remove(&pid);
-            }
+    /// Takes the kernel's word that memory may have run out; whether it had.
+    pub fn oom(&mut self, now: Instant, out: &mut Outbox) -> bool {
+        self.look(now, out);
+        if !self.group.oom_seen() {
+            return false;
         }
-    }
-
-    fn check_limits(&mut self, out: &mut Outbox) {
-        let busy = self.writes > 0; // an edit may be half way: its own result tells
-        let Ok(limits) = self.group.limits() else { return };
-        if limits.limit != self.limit && !busy {
-            self.limit = limits.limit;
-            out.push(Event::Note(Note::LimitChangedElsewhere { now: limits.limit }));
-        }
-        if limits.mirror != limits.mirror_expected && !busy {
-            self.tell_once(Note::MirrorChanged { now: limits.mirror }, out);
-        }
-    }
-
-    /// Takes the kernel's word that memory ran out.
-    pub fn oom(&mut self, now: Instant, out: &mut Outbox) {
-        self.group.oom_seen();
         self.sampler.oom(now);
         // While the victim still stands: its size is part of the story.
         if now >= self.oom_sweep_due {
             self.sweep(now, out);
             self.oom_sweep_due = now + SWEEP_AT_OOM;
         }
+        true
     }
 
     /// Takes the kernel's log: whom it killed.
@@ -221,9 +235,9 @@ impl Live {
                 Said::Chosen { pid, group: of }
                     if of.strip_prefix(&group).is_some_and(|rest| rest.starts_with('/')) =>
                 {
-                    self.ours.insert(pid);
+                    self.ours.add(pid);
                 }
-                Said::Killed(killed) if self.ours.contains(&killed.pid) => {
+                Said::Killed(killed) if self.ours.has(killed.pid) => {
                     let pid = match self.main {
                         Some((inside, outside)) if outside == killed.pid => Some(inside),
                         _ => self.procs.inside(killed.pid),
@@ -250,10 +264,11 @@ impl Live {
                 let host_pid = (sender > 0).then_some(sender);
                 self.held = false;
                 self.main = host_pid.map(|outside| (pid, outside));
-                self.ours.extend(host_pid);
+                host_pid.into_iter().for_each(|pid| self.ours.add(pid));
                 let now = Instant::now();
                 self.started = Some(now);
-                self.timeout_at = self.timeout.map(|t| now + t);
+                self.ending.time_out_at(self.timeout.map(|t| now + t));
+                self.timetable.start(now);
                 self.sampler.young(now); // it may have been held for long
                 out.push(Event::Running { pid, host_pid });
             }
@@ -267,65 +282,6 @@ impl Live {
         }
     }
 
-    /// Lets a held command go.
-    pub fn go(&mut self) {
-        if self.held {
-            self.sandbox.go(self.group.join_file());
-        }
-    }
-
-    /// Sends the main process a signal.
-    pub fn signal(&self, signal: i32) {
-        self.sandbox.order(Order::Signal(signal));
-    }
-
-    /// Ends the run: with this signal, and with a kill if that is not heeded. With no signal to send (0) the main process has got it already.
-    pub fn stop(&mut self, why: Stopped, signal: i32) {
-        self.stopped.get_or_insert(why);
-        if signal != 0 {
-            self.sandbox.order(Order::Signal(signal));
-        }
-        if signal != nix::libc::SIGKILL {
-            self.sandbox.order(Order::Signal(nix::libc::SIGCONT)); // a stopped process heeds nothing
-            self.kill_at.get_or_insert(Instant::now() + GRACE);
-        }
-    }
-
-    /// The main process's pid outside, while it is known.
-    pub fn main_outside(&self) -> Option<i32> {
-        self.main.map(|(_, outside)| outside)
-    }
-
-    /// Queues a change of the limit.
-    ///
-    /// # Errors
-    /// When the writer cannot be started.
-    pub fn set_limit(&mut self, target: Limit, waker: &Waker, out: &mut Outbox) -> Result<()> {
-        if self.writer.is_none() {
-            self.writer = Some(Writer::start(self.group.limit_writer()?, waker.clone())?);
-        }
-        out.push(Event::LimitRequested { target });
-        if let Some(writer) = &self.writer {
-            writer.order(target);
-            self.writes += 1;
-        }
-        Ok(())
-    }
-
-    /// Tells how changes of the limit ended; the limit that then holds.
-    pub fn limit_results(&mut self, out: &mut Outbox) -> Limit {
-        while let Some((target, outcome)) = self.writer.as_ref().and_then(Writer::result) {
-            self.writes = self.writes.saturating_sub(1);
-            match &outcome {
-                crate::event::LimitOutcome::Applied { now } => self.limit = *now,
-                crate::event::LimitOutcome::Busy { kept, .. } => self.limit = *kept,
-                _ => {}
-            }
-            out.push(Event::LimitDone { target, outcome });
-        }
-        self.limit
-    }
-
     /// Whether init has told the end: everything but init itself is dead and reaped then, and the group is empty.
     pub fn has_ended(&self) -> bool {
         self.status.is_some()
@@ -333,13 +289,15 @@ impl Live {
 
     /// After the end was told, or init was lost: reads what is left to read, removes the group, and tells the end. Init itself takes a while to
     /// go, with its namespaces; it is waited for last, when `self` is dropped.
-    pub fn finish(mut self, log: Option<&mut KernelLog>, out: &mut Outbox) -> Limit {
+    pub fn finish(mut self, log: Option<&mut KernelLog>, out: &mut Outbox) -> Chosen {
         self.hear(out);
         if !self.has_ended() {
+            self.group.let_die();
             self.sandbox.reap(); // the kernel lets init go last
+            self.end_without_namespace();
         }
-        self.writer = None;
-        let limit = self.limit_results(out);
+        // On v2 the very write that killed may be unanswered yet.
+        self.settings.finish(&*self.group, out);
         if let Some(log) = log {
             self.kernel_log(log, out); // while the table still knows the victims' pids inside
         }
@@ -361,11 +319,46 @@ impl Live {
             (None, Some(status)) => status,
             (None, None) => Status::SandboxLost,
         };
-        out.push(Event::Ended(Ended { status, stopped: self.stopped, left_behind: self.left_behind, wall: self.wall }));
-        limit
+        out.push(Event::Ended(Ended {
+            status,
+            stopped: self.ending.why(),
+            left_behind: self.left_behind,
+            wall: self.wall,
+        }));
+        self.settings.chosen()
     }
 
-    fn tell_once(&mut self, note: Note, out: &mut Outbox) {
+    /// Ends everything in the sandbox, and waits for nothing. Init first: it starts nobody any more.
+    pub fn kill(&mut self) {
+        self.settings.break_off(&*self.group);
+        self.brink.switch(false, Instant::now()); // nobody is stopped any more who is to die
+        self.sandbox.kill();
+        if self.isolation == Isolation::LimitOnly {
+            tree::kill_once(self.group.leaf());
+        }
+        self.group.let_die();
+    }
+
+    /// Kills the main process; init ends the rest when it is gone.
+    pub(super) fn kill_main(&mut self) {
+        self.brink.switch(false, Instant::now());
+        self.sandbox.order(Order::Signal(nix::libc::SIGKILL));
+        self.group.let_die();
+    }
+
+    /// Whether its end was ordered.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.why().is_some()
+    }
+
+    /// A pid namespace goes with its init; without one the group says whom to end.
+    fn end_without_namespace(&self) {
+        if self.isolation == Isolation::LimitOnly {
+            let _ = tree::kill_all(self.group.leaf());
+        }
+    }
+
+    pub(super) fn tell_once(&mut self, note: Note, out: &mut Outbox) {
         if self.told.insert(format!("{note:?}")) {
             out.push(Event::Note(note));
         }
@@ -385,15 +378,12 @@ impl Live {
     }
 }
 
-/// What the clockwork is told when a sample failed: there is nothing to watch closely.
-fn nothing() -> crate::event::Sample {
-    crate::event::Sample { usage: 0, peak: None, limit_hits: None, oom_kills: None, stat: None }
-}
-
 impl Drop for Live {
     fn drop(&mut self) {
+        self.kill();
         self.sandbox.end();
-        self.writer = None;
+        self.end_without_namespace();
+        self.settings.stop();
         let _ = self.group.remove();
     }
 }

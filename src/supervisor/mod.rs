@@ -3,12 +3,20 @@
 //! This file is the consumer's side of it; the thread itself is `reactor.rs`. Nothing downstream can hold it up (`outbox.rs`), no write can
 //! (`writer.rs`).
 
+mod acts;
+mod brink;
+mod ending;
 mod launch;
 mod live;
+mod ours;
 mod outbox;
+mod policy;
 mod reactor;
 mod sampler;
+mod settings;
+pub mod signals;
 mod terminal;
+mod timetable;
 mod writer;
 
 use std::{
@@ -27,7 +35,7 @@ use crate::{
     plan::Plan,
 };
 use outbox::{InFlight, Outbox};
-use reactor::{Reactor, signals};
+use reactor::Reactor;
 
 /// What the supervisor tells its consumer.
 #[derive(Debug)]
@@ -75,7 +83,7 @@ impl Supervisor {
     /// # Errors
     /// When the first run's sandbox cannot be made.
     pub fn start(plan: Plan, service: Service) -> Result<Supervisor> {
-        let set = signals(service.terminal.is_some());
+        let set = signals::taken(service.terminal.is_some());
         set.thread_block().map_err(|e| Error::sys("block signals", e))?;
         let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
             .map_err(|e| Error::sys("make an eventfd", e))?;
@@ -129,8 +137,15 @@ impl Supervisor {
     }
 }
 
-impl Drop for Supervisor {
-    fn drop(&mut self) {
+impl Supervisor {
+    /// Ends the run and removes everything; what was told meanwhile.
+    pub fn finish(mut self) -> Vec<Stamped> {
+        self.shut_down();
+        let batches = self.news.try_iter().map(|news| if let News::Batch(batch) = news { batch } else { Vec::new() });
+        batches.flatten().collect()
+    }
+
+    fn shut_down(&mut self) {
         if let Some(thread) = self.thread.take() {
             self.command(Command::Shutdown);
             let _ = thread.join();
@@ -138,10 +153,15 @@ impl Drop for Supervisor {
     }
 }
 
-/// What to say of a panic of our own.
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+/// What to say of a panic of our own where there was a sandbox.
 pub fn internal_error(text: &str) -> Error {
-    Error::new(format!("internal error: {text}"))
-        .remedy("this is a bug in sandtop; the sandbox was ended and its group removed")
+    Error::bug(text).remedy("this is a bug in sandtop; the sandbox was ended and its group removed")
 }
 
 /// A panic's message.

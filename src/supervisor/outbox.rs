@@ -4,8 +4,6 @@
 //! thinned out and the loss is told, and workload output is not even read.
 
 use std::{
-    fs::File,
-    io::Write,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,7 +14,10 @@ use std::{
 use crossbeam_channel::{Sender, TrySendError};
 
 use super::News;
-use crate::event::{Event, Note, Stamped};
+use crate::{
+    event::{Event, Note, Stamped},
+    tap::Tap,
+};
 
 /// Nobody sees faster than this: waking a consumer for every sample at 1 kHz would cost more than sampling.
 pub const BATCH: Duration = Duration::from_millis(16);
@@ -39,16 +40,22 @@ pub struct Outbox {
     in_flight: InFlight,
     dropped: u64,
     thin_at: usize,
-    /// In a debug build, a file that the tests read the very events from.
-    trace: Option<File>,
+    taps: Vec<Box<dyn Tap>>,
 }
 
 impl Outbox {
     /// A way out to this channel; times are stamped from `origin`.
     pub fn new(to: Sender<News>, origin: Instant, in_flight: InFlight) -> Outbox {
-        let trace = std::env::var_os("SANDTOP_TRACE").filter(|_| cfg!(debug_assertions));
-        let trace = trace.and_then(|path| File::create(path).ok());
-        Outbox { to, waiting: Vec::new(), origin, last_flush: origin, in_flight, dropped: 0, thin_at: WAITING, trace }
+        Outbox {
+            to,
+            waiting: Vec::new(),
+            origin,
+            last_flush: origin,
+            in_flight,
+            dropped: 0,
+            thin_at: WAITING,
+            taps: Vec::new(),
+        }
     }
 
     /// Stamps an event and sends it with the next batch.
@@ -56,19 +63,36 @@ impl Outbox {
         if let Event::Output(bytes) = &event {
             self.in_flight.fetch_add(bytes.len(), Ordering::Relaxed);
         }
-        let stamped = Stamped { at: self.origin.elapsed(), event };
-        if let Some(trace) = &mut self.trace {
-            let line = serde_json::to_vec(&stamped).map(|mut line| {
-                line.push(b'\n');
-                line
-            });
-            let _ = line.map(|line| trace.write_all(&line));
-        }
+        let stamped = Stamped { at: self.now(), event };
+        self.taps.iter_mut().for_each(|tap| tap.take(&stamped));
         self.waiting.push(stamped);
         if self.waiting.len() > self.thin_at {
             self.thin();
             self.thin_at = (self.waiting.len() * 2).max(WAITING);
         }
+    }
+
+    /// Whole microseconds: what is recorded is then the very same.
+    fn now(&self) -> Duration {
+        Duration::from_micros(self.origin.elapsed().as_micros() as u64)
+    }
+
+    /// Gives everything to this consumer too from now on, and what waits here.
+    pub fn tap(&mut self, mut tap: Box<dyn Tap>) {
+        self.waiting.iter().for_each(|stamped| tap.take(stamped));
+        self.taps.push(tap);
+    }
+
+    /// Tells what became of the taps, if something did.
+    pub fn check_taps(&mut self) {
+        let told: Vec<Note> = self.taps.iter_mut().filter_map(|tap| tap.trouble()).collect();
+        told.into_iter().for_each(|note| self.push(Event::Note(note)));
+    }
+
+    /// Has the taps bring to an end what they have.
+    pub fn finish_taps(&mut self) {
+        let told: Vec<Note> = std::mem::take(&mut self.taps).iter_mut().filter_map(|tap| tap.finish()).collect();
+        told.into_iter().for_each(|note| self.push(Event::Note(note)));
     }
 
     /// Sends what waits if the last batch is old enough, or at once if it is `urgent`.
@@ -78,7 +102,7 @@ impl Outbox {
         }
         if self.dropped > 0 && !self.to.is_full() {
             let note = Event::Note(Note::Thinned { dropped: std::mem::take(&mut self.dropped) });
-            self.waiting.push(Stamped { at: self.origin.elapsed(), event: note });
+            self.waiting.push(Stamped { at: self.now(), event: note });
         }
         self.last_flush = now;
         match self.to.try_send(News::Batch(std::mem::take(&mut self.waiting))) {
@@ -121,6 +145,8 @@ impl Outbox {
                         if let Event::Sample(before) = before.event {
                             sample.peak = sample.peak.max(before.peak);
                             sample.stat = sample.stat.or(before.stat);
+                            sample.swap = sample.swap.or(before.swap);
+                            sample.pressure = sample.pressure.or(before.pressure);
                         }
                         processes = None;
                     }
@@ -152,7 +178,7 @@ mod tests {
     use crate::event::Sample;
 
     fn sample(peak: u64) -> Event {
-        Event::Sample(Sample { usage: 1, peak: Some(peak), limit_hits: None, oom_kills: None, stat: None })
+        Event::Sample(Sample { usage: 1, peak: Some(peak), ..Sample::default() })
     }
 
     #[test]

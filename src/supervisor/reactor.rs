@@ -1,6 +1,6 @@
 //! The supervisor's loop: waits for whoever is ready, and for what is due.
 //!
-//! One epoll holds its timer (deadlines, not sleeps), signals, the OOM eventfd, init's pidfd and socket, the kernel's log, the workload's terminal and
+//! One epoll holds its timer (deadlines, not sleeps), signals, the OOM eventfd, the brink's, init's pidfd and socket, the kernel's log, the workload's terminal and
 //! the wake-up for commands. Refuses: to block anywhere else.
 
 use std::{
@@ -14,48 +14,26 @@ use nix::{
     libc,
     sys::{
         epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
-        signal::{SigSet, Signal},
+        signal::SigSet,
         signalfd::{SfdFlags, SignalFd, siginfo},
         time::TimeSpec,
         timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
     },
 };
 
-use super::{News, Service, Waker, launch, live::Live, outbox::Outbox, terminal::Read};
+use super::{
+    News, Service, Waker, launch,
+    live::Live,
+    outbox::Outbox,
+    signals::{PATIENCE, in_our_group, is_ending},
+    terminal::Read,
+};
 use crate::{
     error::{Error, Result},
-    event::{Command, Event, LimitOutcome, Note, Stopped},
+    event::{Author, Change, ChangeOutcome, Command, Event, LimitOutcome, Note, OomPolicy, Stopped},
     oom::KernelLog,
     plan::Plan,
 };
-
-/// Signals that end a sandtop with a screen; `run` passes those on that it does not end at.
-const ENDING: [Signal; 9] = [
-    Signal::SIGINT,
-    Signal::SIGTERM,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-    Signal::SIGALRM,
-    Signal::SIGABRT,
-    Signal::SIGVTALRM,
-    Signal::SIGPROF,
-    Signal::SIGXCPU,
-];
-
-/// Signals that the supervisor takes, and that must be blocked in every thread. One that was ignored when sandtop was started stays
-/// ignored (`nohup`): a blocked signal would reach the signalfd all the same.
-pub(super) fn signals(screen: bool) -> SigSet {
-    let mut set = SigSet::from_iter(ENDING);
-    set.add(Signal::SIGUSR1);
-    set.add(Signal::SIGUSR2);
-    if screen {
-        set.add(Signal::SIGTSTP); // the terminal is given back before stopping; `run` just stops
-    }
-    for signal in set.iter().filter(|s| crate::sandbox::was_ignored(*s)).collect::<Vec<_>>() {
-        set.remove(signal);
-    }
-    set
-}
 
 /// Who is ready in the epoll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,10 +46,11 @@ pub(super) enum Token {
     Control,
     Init,
     Oom,
+    Brink,
     Terminal,
 }
 
-const TOKENS: [Token; 8] = [
+const TOKENS: [Token; 9] = [
     Token::Timer,
     Token::Wake,
     Token::Signal,
@@ -79,14 +58,12 @@ const TOKENS: [Token; 8] = [
     Token::Control,
     Token::Init,
     Token::Oom,
+    Token::Brink,
     Token::Terminal,
 ];
 
 /// An output event is about this long at most, in bytes.
 const BULK: usize = 60 * 1024;
-
-/// A consumer that does not go within this after a signal is stuck.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The supervisor's thread: what it owns.
 pub(super) struct Reactor {
@@ -134,7 +111,7 @@ impl Reactor {
         if let Some(log) = &log {
             watch(log.fd(), Token::KernelLog)?;
         }
-        let launcher = launch::Launcher::new()?;
+        let launcher = launch::Launcher::new(waker.clone())?;
         let mut new = Reactor {
             plan,
             service,
@@ -161,18 +138,25 @@ impl Reactor {
         let (live, early) = self.launcher.launch(&self.plan, self.service.terminal, &mut self.outbox)?;
         live.register(&self.epoll).map_err(|e| Error::sys("fill an epoll", e))?;
         self.terminal_flags = EpollFlags::empty();
+        if let Some((rows, cols)) = self.service.terminal {
+            self.outbox.push(Event::Resized { rows, cols });
+        }
         let live = self.live.insert(live);
+        live.adopt(self.plan.oom(), Instant::now(), &mut self.outbox);
         for (report, sender) in early {
             live.heard(report, sender, &mut self.outbox);
         }
-        for text in &self.plan.hints {
-            self.outbox.push(Event::Note(Note::Hint { text: text.clone() }));
+        for text in std::mem::take(&mut self.plan.hints) {
+            self.outbox.push(Event::Note(Note::Hint { text })); // said once, however often it is run again
         }
         Ok(())
     }
 
     /// Goes round until told to stop.
     pub(super) fn run(&mut self) {
+        let (taps, lost) = self.plan.taps();
+        taps.into_iter().for_each(|tap| self.outbox.tap(tap));
+        lost.into_iter().for_each(|note| self.outbox.push(Event::Note(note)));
         let mut ready = [EpollEvent::empty(); 16];
         while !self.done {
             self.rearm();
@@ -186,9 +170,10 @@ impl Reactor {
             }
             let now = Instant::now();
             if let Some(live) = &mut self.live {
-                live.tick(now, &mut self.outbox);
+                live.tick(now, &self.waker, &mut self.outbox);
             }
             self.leave_if_stuck(now);
+            self.outbox.check_taps();
             self.outbox.flush(now, false);
         }
     }
@@ -221,7 +206,8 @@ impl Reactor {
             Token::Wake => {
                 let _ = self.waker.0.read();
                 if let Some(live) = &mut self.live {
-                    self.plan.choose(live.limit_results(&mut self.outbox));
+                    let chosen = live.results(&mut self.outbox);
+                    self.plan.choose(chosen.limit, &chosen.changes);
                 }
                 while let Ok(command) = self.commands.try_recv() {
                     self.obey(command);
@@ -246,16 +232,23 @@ impl Reactor {
                     }
                     if flags.contains(EpollFlags::EPOLLHUP) {
                         let _ = self.epoll.delete(live.sandbox.control()); // init is gone: its pidfd says so too
+                        live.group.let_die(); // its namespace goes only when nobody in it is held
                     }
                 }
             }
             Token::Init => self.end_run(),
             Token::Oom => {
                 let now = Instant::now();
-                if let Some(live) = &mut self.live {
-                    live.oom(now, &mut self.outbox);
-                    live.tick(now, &mut self.outbox);
+                if let Some(live) = &mut self.live
+                    && live.oom(now, &mut self.outbox)
+                {
+                    live.tick(now, &self.waker, &mut self.outbox);
                     self.outbox.flush(now, true);
+                }
+            }
+            Token::Brink => {
+                if let Some(live) = &mut self.live {
+                    live.look(Instant::now(), &mut self.outbox);
                 }
             }
             Token::Terminal => self.read_terminal(flags),
@@ -285,7 +278,11 @@ impl Reactor {
 
     fn end_run(&mut self) {
         let Some(live) = self.live.take() else { return };
-        self.plan.choose(live.finish(self.log.as_mut(), &mut self.outbox));
+        let chosen = live.finish(self.log.as_mut(), &mut self.outbox);
+        self.plan.choose(chosen.limit, &chosen.changes);
+        if self.service.terminal.is_none() {
+            self.outbox.finish_taps(); // nothing comes after it, and sandtop does not wait for this thread
+        }
         self.outbox.flush(Instant::now(), true);
     }
 
@@ -293,28 +290,41 @@ impl Reactor {
         match (command, &mut self.live) {
             (Command::Shutdown, _) => {
                 self.live = None;
+                self.outbox.finish_taps();
+                self.outbox.flush(Instant::now(), true);
                 self.done = true;
             }
             (Command::Resize { rows, cols }, live) => {
                 self.service.terminal = self.service.terminal.map(|_| (rows, cols));
                 if let Some(terminal) = live.as_ref().and_then(|live| live.terminal.as_ref()) {
                     terminal.resize(rows, cols);
+                    self.outbox.push(Event::Resized { rows, cols });
                 }
             }
             (Command::SetLimit(target), Some(live)) => {
-                if let Err(e) = live.set_limit(target, &self.waker, &mut self.outbox) {
-                    let outcome = LimitOutcome::Failed { reason: e.to_string() };
-                    self.outbox.push(Event::LimitDone { target, outcome });
-                }
+                live.set_limit(target, Author::User, &self.waker, &mut self.outbox);
             }
             (Command::SetLimit(target), None) => {
                 self.plan.limit = target;
                 self.plan.limit_is_default = false; // chosen, even if it is the same
-                self.outbox.push(Event::LimitDone { target, outcome: LimitOutcome::NextRun });
+                let (by, outcome) = (Author::User, LimitOutcome::NextRun);
+                self.outbox.push(Event::LimitDone { target, by, outcome });
             }
+            (Command::Change(change), Some(live)) => live.change(change, &self.waker, &mut self.outbox),
+            (Command::Change(Change::Reclaim(_) | Change::OomScoreAdj { .. } | Change::Freeze(_)), None) => {} // of a run
+            (Command::Change(change), None) => {
+                self.plan.remember(change);
+                self.outbox.push(Event::ChangeDone { change, outcome: ChangeOutcome::NextRun });
+            }
+            (Command::ResetCounters, Some(_)) => self.outbox.push(Event::Note(Note::CountersReset)),
+            (Command::SignalProcess { host_pid, signal }, Some(live)) => {
+                live.signal_process(host_pid, signal, &mut self.outbox);
+            }
+            (Command::SignalAll(signal), Some(live)) => live.signal_all(signal, &mut self.outbox),
+            (Command::Freeze(on), Some(live)) => live.freeze(on, &mut self.outbox),
             (Command::Go, Some(live)) => live.go(),
             (Command::Signal(n), Some(live)) => live.signal(n),
-            (Command::Stop(n), Some(live)) => live.stop(Stopped::User, n),
+            (Command::Stop(n), Some(live)) => live.stop(Stopped::User, n, &mut self.outbox),
             (Command::Input(bytes), Some(live)) => {
                 if let Some(terminal) = &mut live.terminal {
                     terminal.write(&bytes);
@@ -325,7 +335,18 @@ impl Reactor {
                     self.outbox.push(Event::Note(Note::Hint { text: format!("not started again: {e}") }));
                 }
             }
-            (Command::Rerun | Command::Go | Command::Signal(_) | Command::Stop(_) | Command::Input(_), _) => {}
+            (
+                Command::Rerun
+                | Command::Go
+                | Command::Freeze(_)
+                | Command::Signal(_)
+                | Command::SignalProcess { .. }
+                | Command::SignalAll(_)
+                | Command::ResetCounters
+                | Command::Stop(_)
+                | Command::Input(_),
+                _,
+            ) => {}
         }
     }
 
@@ -334,6 +355,9 @@ impl Reactor {
         let signal = info.ssi_signo as i32;
         if signal == libc::SIGUSR1 && self.live.as_ref().is_some_and(|live| live.held) {
             return self.obey(Command::Go);
+        }
+        if signal == libc::SIGUSR1 && self.live.as_ref().is_some_and(Live::is_paused) {
+            return self.obey(Command::Change(Change::Oom(OomPolicy::Kill)));
         }
         if self.service.terminal.is_some() {
             return self.screen_signal(signal);
@@ -344,17 +368,19 @@ impl Reactor {
         match signal {
             libc::SIGINT | libc::SIGQUIT if has_it => {}
             libc::SIGINT | libc::SIGQUIT if info.ssi_code == libc::SI_KERNEL => live.signal(signal),
-            libc::SIGHUP if has_it => live.stop(Stopped::Signal(signal), 0),
-            libc::SIGINT | libc::SIGTERM | libc::SIGHUP => live.stop(Stopped::Signal(signal), signal),
+            libc::SIGHUP if has_it => live.stop(Stopped::Signal(signal), 0, &mut self.outbox),
+            libc::SIGINT | libc::SIGTERM | libc::SIGHUP => {
+                live.stop(Stopped::Signal(signal), signal, &mut self.outbox);
+            }
             _ => live.signal(signal),
         }
     }
 
     fn screen_signal(&mut self, signal: i32) {
-        if ENDING.iter().any(|s| *s as i32 == signal) {
+        if is_ending(signal) {
             self.leaving = Some((Instant::now() + PATIENCE, signal));
-            if let Some(live) = &self.live {
-                live.sandbox.kill();
+            if let Some(live) = &mut self.live {
+                live.kill();
             }
         } else if signal != libc::SIGTSTP {
             if let Some(live) = &self.live {
@@ -375,9 +401,4 @@ impl Reactor {
             std::process::exit(128 + signal);
         }
     }
-}
-
-fn in_our_group(pid: i32) -> bool {
-    let group = |pid| nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid)));
-    group(pid).is_ok_and(|theirs| theirs == nix::unistd::getpgrp())
 }

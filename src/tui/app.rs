@@ -2,8 +2,20 @@
 
 use tui_input::{Input, backend::crossterm::EventHandler};
 
-use super::input::Action;
-use crate::{event::Command, session::Session, units::Limit};
+use super::{
+    input::{Action, Play},
+    knobs::{self, Panel},
+    menu::{Menu, Stage},
+    rows::{self, Cursor},
+    undo::{Kind, Undo},
+};
+use crate::{
+    event::{Command, LimitOutcome},
+    session::Session,
+    units::{Limit, Step},
+};
+
+pub mod paused;
 
 /// A region that can be focused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,12 +37,41 @@ pub enum Popup {
     None,
     /// The list of keys.
     Help,
-    /// The line for an exact limit.
-    Limit(Input),
+    /// The line for an exact limit, and what it would do.
+    Limit(Line),
+    /// The settings.
+    Knobs(Panel),
+    /// What can be done to a process.
+    Process(Menu),
+    /// What can be done about a workload that is paused at its limit.
+    Paused,
     /// Whether to end a workload that lives, and quit.
     ConfirmQuit,
     /// Whether to end a workload that lives, and run it again.
     ConfirmRerun,
+}
+
+/// The line for an exact limit.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    /// What is typed.
+    pub input: Input,
+    /// What kind of edit it is to be; what is typed is a new one.
+    pub kind: Kind,
+    /// The limit of which it was said that it kills, and asked whether it is meant.
+    pub sure: Option<Limit>,
+}
+
+impl Line {
+    /// With this text in it.
+    pub fn new(text: String) -> Line {
+        Line { input: Input::new(text), ..Line::default() }
+    }
+
+    /// What is typed from here on is another edit.
+    fn edited(&mut self) {
+        (self.kind, self.sure) = (Kind::New, None);
+    }
 }
 
 /// A wish that goes beyond the screen's own state.
@@ -42,6 +83,8 @@ pub enum Effect {
     Type(crossterm::event::KeyEvent),
     /// Paste this to the workload.
     Paste(String),
+    /// For the player of a recording.
+    Play(Play),
     /// Stop sandtop, back to the shell.
     Suspend,
     /// The end.
@@ -57,22 +100,31 @@ pub struct App {
     pub focus: Focus,
     /// Whether a workload lives: only then is there something to type to.
     pub alive: bool,
-    /// The first process row that is shown.
-    pub processes_top: usize,
+    /// Whether this is a replay: there is no workload, and nothing to ask before the end.
+    pub replaying: bool,
+    /// The process row that the user stands on, once he stepped onto one.
+    pub cursor: Option<Cursor>,
     /// The first log entry that is shown, the newest being 0.
     pub events_top: usize,
     /// The first line of the help that is shown.
     pub help_top: usize,
     /// The limit that was asked for last and is not written yet: keys come faster than the kernel answers.
     pub aimed: Option<Limit>,
+    /// How far one key moves the limit.
+    pub step: Step,
+    /// The way back.
+    pub undo: Undo,
     /// Run again as soon as the workload has ended.
     pub rerun_at_end: bool,
+    /// The pause that the panel was opened for by itself.
+    pub pause_seen: Option<paused::Seen>,
 }
 
 impl App {
     /// Takes note of what the session has become; a wish that waited for it.
     pub fn observe(&mut self, session: &Session) -> Option<Effect> {
         self.alive = session.is_alive();
+        self.notice_pause(session);
         if self.alive {
             return None;
         }
@@ -82,43 +134,85 @@ impl App {
     /// Does what the user wants, as far as it is the screen's; the rest comes out.
     pub fn update(&mut self, session: &Session, action: Action) -> Vec<Effect> {
         match action {
-            Action::Quit if session.is_alive() => self.popup = Popup::ConfirmQuit,
+            Action::Quit if session.is_alive() && !self.replaying => self.popup = Popup::ConfirmQuit,
             Action::Quit => return vec![Effect::Quit],
             Action::LimitUp => return self.nudge(session, true),
             Action::LimitDown => return self.nudge(session, false),
-            Action::LimitExact => self.popup = Popup::Limit(Input::default()),
+            Action::LimitExact => self.popup = Popup::Limit(Line::default()),
+            Action::Undo => return self.step_to(session, self.undo.back(), Kind::Undo),
+            Action::Redo => return self.step_to(session, self.undo.forward(), Kind::Redo),
             Action::Rerun if session.is_alive() => self.popup = Popup::ConfirmRerun,
             Action::Rerun => return vec![Effect::Command(Command::Rerun)],
             Action::Kill if session.is_alive() => return vec![Effect::Command(Command::Stop(nix::libc::SIGKILL))],
             Action::Start if session.is_held() => return vec![Effect::Command(Command::Go)],
-            Action::Kill | Action::Start => {}
+            Action::ShowPause => self.show_pause(session),
+            Action::RaiseAndGoOn => return self.raise_and_go_on(session),
+            Action::LetItBeKilled => return self.let_it_be_killed(),
+            Action::Freeze if session.run().is_some_and(|run| run.is_paused()) => self.show_pause(session),
+            Action::Freeze if session.is_alive() => {
+                let frozen = session.run().is_some_and(|run| run.settings.frozen == Some(true));
+                return vec![Effect::Command(Command::Freeze(!frozen))];
+            }
+            Action::Kill | Action::Start | Action::Freeze => {}
             Action::Help => (self.popup, self.help_top) = (Popup::Help, 0),
             Action::FocusNext => self.focus = self.focus.next(),
             Action::FocusPrevious => self.focus = self.focus.next().next(),
             Action::FocusOutput => self.focus = Focus::Output,
-            Action::Scroll(by) => self.scroll(by),
+            Action::Scroll(by) => self.scroll(session, by),
+            Action::Knobs => self.popup = Popup::Knobs(Panel::default()),
+            Action::Process => self.open_menu(session, Menu::new),
+            Action::ProcessAdj => self.open_menu(session, |pid| Menu::adj(pid, session)),
+            Action::Everyone => {
+                if let Popup::Process(menu) = &mut self.popup {
+                    menu.all = !menu.all;
+                }
+            }
             Action::Suspend => return vec![Effect::Suspend],
-            Action::Cancel => self.popup = Popup::None,
+            Action::Cancel => self.cancel(),
             Action::Confirm => return self.confirm(session),
             Action::Edit(key) => {
-                if let Popup::Limit(input) = &mut self.popup {
-                    input.handle_event(&crossterm::event::Event::Key(key));
+                if let Some(input) = self.line()
+                    && input.handle_event(&crossterm::event::Event::Key(key)).is_some_and(|did| did.value)
+                {
+                    self.edited();
                 }
             }
             Action::Type(key) => return vec![Effect::Type(key)],
             Action::Paste(text) => return self.paste(text),
+            Action::Play(wish) => return vec![Effect::Play(wish)],
         }
         Vec::new()
     }
 
     fn nudge(&mut self, session: &Session, up: bool) -> Vec<Effect> {
-        let target = self.aimed.or_else(|| session.limit()).and_then(|limit| limit.nudged(up));
-        target.map(|limit| self.set_limit(limit)).into_iter().collect()
+        let target = self.limit_now(session).and_then(|limit| limit.nudged(up, self.step));
+        self.step_to(session, target, Kind::New)
     }
 
-    fn set_limit(&mut self, limit: Limit) -> Effect {
-        self.aimed = Some(limit);
-        Effect::Command(Command::SetLimit(limit))
+    /// An edit by one key. Where it would kill, what it would do is shown first, and Enter does it.
+    fn step_to(&mut self, session: &Session, target: Option<Limit>, kind: Kind) -> Vec<Effect> {
+        let Some(target) = target else { return Vec::new() };
+        let line = Line { kind, ..Line::new(target.typed()) };
+        self.set_limit(session, target, line)
+    }
+
+    /// Every edit goes through here: one that would kill is asked about, and done when it is asked for again.
+    fn set_limit(&mut self, session: &Session, target: Limit, line: Line) -> Vec<Effect> {
+        let kills = session.verdict(target).is_some_and(|verdict| verdict.kills());
+        if kills && line.sure != Some(target) {
+            self.popup = Popup::Limit(Line { sure: Some(target), ..line });
+            return Vec::new();
+        }
+        if let Some(from) = self.limit_now(session) {
+            self.undo.asked(line.kind, from, target);
+        }
+        self.aimed = Some(target);
+        vec![Effect::Command(Command::SetLimit(target))]
+    }
+
+    /// The limit that the next edit starts from.
+    pub(super) fn limit_now(&self, session: &Session) -> Option<Limit> {
+        self.aimed.or_else(|| session.limit())
     }
 
     fn confirm(&mut self, session: &Session) -> Vec<Effect> {
@@ -129,14 +223,78 @@ impl App {
                 self.rerun_at_end = true;
                 vec![Effect::Command(Command::Stop(nix::libc::SIGKILL))]
             }
-            Popup::Limit(input) => match self.limit_typed(session, input.value()) {
-                Ok(limit) => vec![self.set_limit(limit)],
+            Popup::Limit(line) => match self.limit_typed(session, line.input.value()) {
+                Ok(limit) => self.set_limit(session, limit, line),
                 Err(_) => {
-                    self.popup = Popup::Limit(input); // what is wrong is said below the line
+                    self.popup = Popup::Limit(line); // what is wrong is said below the line
                     Vec::new()
                 }
             },
-            Popup::None | Popup::Help => Vec::new(),
+            Popup::Knobs(panel) => self.turn(session, panel),
+            Popup::Process(mut menu) => {
+                let command = menu.enter(session);
+                if command.is_none() {
+                    self.popup = Popup::Process(menu);
+                }
+                command.into_iter().map(Effect::Command).collect()
+            }
+            Popup::None | Popup::Help | Popup::Paused => Vec::new(),
+        }
+    }
+
+    /// Enter on the panel. It stays open, and shows what comes of it.
+    fn turn(&mut self, session: &Session, mut panel: Panel) -> Vec<Effect> {
+        if self.replaying {
+            self.popup = Popup::Knobs(panel); // to be looked at
+            return Vec::new();
+        }
+        let step = panel.enter(session);
+        self.popup = Popup::Knobs(panel);
+        match step {
+            knobs::Step::Stay => Vec::new(),
+            knobs::Step::LimitDialog => self.update(session, Action::LimitExact),
+            knobs::Step::Do(command) => vec![Effect::Command(command)],
+        }
+    }
+
+    /// One step back: from a line or a question to the list, from there to the screen.
+    fn cancel(&mut self) {
+        self.popup = match std::mem::take(&mut self.popup) {
+            Popup::Knobs(Panel { chosen, line: Some(_) }) => Popup::Knobs(Panel { chosen, line: None }),
+            Popup::Process(menu) if !matches!(menu.stage, Stage::Choose) => {
+                Popup::Process(Menu { stage: Stage::Choose, ..menu })
+            }
+            _ => Popup::None,
+        };
+    }
+
+    /// A menu for the process that the user stands on, or else for the first that lives.
+    fn open_menu(&mut self, session: &Session, menu: impl FnOnce(i32) -> Menu) {
+        let Some(run) = session.run().filter(|run| run.ended.is_none()) else { return };
+        let rows = rows::listed(run, session.now);
+        let here = self.cursor.and_then(|cursor| cursor.place(&rows));
+        let first = rows.iter().position(|(_, row)| row.died.is_none());
+        if let Some(row) = here.or(first) {
+            let host_pid = rows[row].1.process.host_pid;
+            self.cursor = Some(Cursor { host_pid, row });
+            self.popup = Popup::Process(menu(host_pid));
+        }
+    }
+
+    /// Takes note that what is typed is another text than it was.
+    fn edited(&mut self) {
+        if let Popup::Limit(line) = &mut self.popup {
+            line.edited();
+        }
+    }
+
+    /// The line that is being typed.
+    fn line(&mut self) -> Option<&mut Input> {
+        match &mut self.popup {
+            Popup::Limit(line) => Some(&mut line.input),
+            Popup::Knobs(panel) => panel.line.as_mut(),
+            Popup::Process(Menu { stage: Stage::Adj(input), .. }) => Some(input),
+            _ => None,
         }
     }
 
@@ -145,33 +303,41 @@ impl App {
     /// # Errors
     /// One sentence that says what was wrong and what is accepted.
     pub fn limit_typed(&self, session: &Session, text: &str) -> Result<Limit, String> {
-        Limit::parse_edit(text, self.aimed.or_else(|| session.limit()).unwrap_or(Limit::Max))
+        Limit::parse_edit(text, self.limit_now(session).unwrap_or(Limit::Max))
     }
 
     /// Takes note that an edit was answered.
-    pub fn limit_done(&mut self, target: Limit) {
+    pub fn limit_done(&mut self, target: Limit, outcome: &LimitOutcome) {
+        self.undo.answered(target, outcome);
         if self.aimed == Some(target) {
             self.aimed = None;
         }
     }
 
     fn paste(&mut self, text: String) -> Vec<Effect> {
-        match &mut self.popup {
-            Popup::Limit(input) => {
-                for c in text.chars().filter(|c| !c.is_control()) {
-                    input.handle(tui_input::InputRequest::InsertChar(c));
-                }
-                Vec::new()
+        if let Some(input) = self.line() {
+            for c in text.chars().filter(|c| !c.is_control()) {
+                input.handle(tui_input::InputRequest::InsertChar(c));
             }
+            self.edited();
+            return Vec::new();
+        }
+        match &self.popup {
             Popup::None if self.focus == Focus::Output && self.alive => vec![Effect::Paste(text)],
             _ => Vec::new(),
         }
     }
 
-    fn scroll(&mut self, by: i32) {
-        let top = match (&self.popup, self.focus) {
+    fn scroll(&mut self, session: &Session, by: i32) {
+        let top = match (&mut self.popup, self.focus) {
             (Popup::Help, _) => &mut self.help_top,
-            (_, Focus::Processes) => &mut self.processes_top,
+            (Popup::Knobs(panel), _) => return panel.choose(by),
+            (Popup::Process(menu), _) => return menu.choose(by),
+            (_, Focus::Processes) => {
+                let rows = session.run().map(|run| rows::listed(run, session.now)).unwrap_or_default();
+                self.cursor = Cursor::moved(self.cursor, by, &rows).or(self.cursor);
+                return;
+            }
             (_, Focus::Events) => &mut self.events_top,
             (_, Focus::Output) => return,
         };
@@ -188,3 +354,6 @@ impl Focus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

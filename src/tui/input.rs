@@ -1,24 +1,49 @@
-//! Keys become words before any logic sees them. One table says which key is which word; the help and the footer are made from it.
+//! Keys become words before any logic sees them. Which key is which word stands in `keys.rs`.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::app::{App, Focus, Popup};
+use super::{
+    app::{App, Focus, Popup},
+    keys::{Binding, LIVE, PAUSED, REPLAY, ctrl},
+    knobs::Panel,
+    menu::{Menu, Stage},
+};
 
 /// What a user can want.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// End, or ask whether to.
     Quit,
-    /// The limit a tenth up.
+    /// The limit a step up.
     LimitUp,
-    /// The limit a tenth down.
+    /// The limit a step down.
     LimitDown,
+    /// Back to the limit before.
+    Undo,
+    /// Forward again.
+    Redo,
     /// Ask for a limit.
     LimitExact,
     /// Run the command again.
     Rerun,
+    /// The settings.
+    Knobs,
+    /// What can be done to the process that the user stands on.
+    Process,
+    /// How readily the OOM killer takes it.
+    ProcessAdj,
+    /// The process, or the whole workload.
+    Everyone,
     /// Kill the workload.
     Kill,
+    /// Freeze the workload, or let it go on.
+    Freeze,
+    /// What can be done about a paused workload.
+    ShowPause,
+    /// Raise the limit of a paused workload by a quarter.
+    RaiseAndGoOn,
+    /// Let a paused workload go on, and be killed at its limit.
+    LetItBeKilled,
     /// Start a held command.
     Start,
     /// The list of keys.
@@ -43,152 +68,33 @@ pub enum Action {
     Type(KeyEvent),
     /// Pasted text.
     Paste(String),
+    /// Something about a recording that is being played.
+    Play(Play),
 }
 
-/// A line of the key table.
-pub struct Binding {
-    /// The keys, as the user reads them.
-    pub keys: &'static str,
-    /// What they do, in the help.
-    pub help: &'static str,
-    /// What they do, in the footer; empty for those that are not there.
-    pub footer: &'static str,
-    matches: fn(KeyEvent) -> bool,
-    action: Action,
+/// What can be wanted of a recording that is being played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Play {
+    /// Stop there, or go on; at the end, from the start.
+    Pause,
+    /// Twice as fast.
+    Faster,
+    /// Half as fast.
+    Slower,
+    /// Forward, or back, by so many percent of the whole.
+    By(i32),
+    /// To so many percent of the whole.
+    To(u8),
+    /// To the next event (`true`), or the last one.
+    Event(bool),
+    /// To the next sample (`true`), or the last one.
+    Sample(bool),
 }
 
-fn plain(key: KeyEvent, c: char) -> bool {
-    key.code == KeyCode::Char(c) && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
+/// The keys that are in force.
+pub fn bindings(app: &App) -> &'static [Binding] {
+    if app.replaying { &REPLAY } else { &LIVE }
 }
-
-fn ctrl(key: KeyEvent, c: char) -> bool {
-    key.code == KeyCode::Char(c) && key.modifiers.contains(KeyModifiers::CONTROL)
-}
-
-/// The keys of the main screen, in the order of the footer.
-pub const BINDINGS: [Binding; 19] = [
-    Binding {
-        keys: "-",
-        help: "limit 10 % down",
-        footer: "",
-        matches: |k| plain(k, '-') || plain(k, '_'),
-        action: Action::LimitDown,
-    },
-    Binding { keys: "+", help: "limit 10 % up", footer: "", matches: |k| plain(k, '+'), action: Action::LimitUp },
-    Binding {
-        keys: "=",
-        help: "set an exact limit: 80M, +10%, -16M, 50%, max",
-        footer: "exact",
-        matches: |k| plain(k, '='),
-        action: Action::LimitExact,
-    },
-    Binding {
-        keys: "r",
-        help: "run the command again, under the limit shown",
-        footer: "run again",
-        matches: |k| plain(k, 'r'),
-        action: Action::Rerun,
-    },
-    Binding { keys: "K", help: "kill the workload", footer: "kill", matches: |k| plain(k, 'K'), action: Action::Kill },
-    Binding {
-        keys: "Enter",
-        help: "start a held command",
-        footer: "",
-        matches: |k| k.code == KeyCode::Enter,
-        action: Action::Start,
-    },
-    Binding {
-        keys: "Tab",
-        help: "next region: processes, events, output (typing goes there)",
-        footer: "focus",
-        matches: |k| k.code == KeyCode::Tab,
-        action: Action::FocusNext,
-    },
-    Binding {
-        keys: "Shift-Tab",
-        help: "region before",
-        footer: "",
-        matches: |k| k.code == KeyCode::BackTab,
-        action: Action::FocusPrevious,
-    },
-    Binding {
-        keys: "i",
-        help: "type to the workload; Ctrl-] comes back",
-        footer: "type",
-        matches: |k| plain(k, 'i'),
-        action: Action::FocusOutput,
-    },
-    Binding {
-        keys: "↑ k",
-        help: "scroll up",
-        footer: "",
-        matches: |k| k.code == KeyCode::Up || plain(k, 'k'),
-        action: Action::Scroll(-1),
-    },
-    Binding {
-        keys: "↓ j",
-        help: "scroll down",
-        footer: "",
-        matches: |k| k.code == KeyCode::Down || plain(k, 'j'),
-        action: Action::Scroll(1),
-    },
-    Binding {
-        keys: "PgUp",
-        help: "scroll up ten",
-        footer: "",
-        matches: |k| k.code == KeyCode::PageUp,
-        action: Action::Scroll(-10),
-    },
-    Binding {
-        keys: "PgDn",
-        help: "scroll down ten",
-        footer: "",
-        matches: |k| k.code == KeyCode::PageDown,
-        action: Action::Scroll(10),
-    },
-    Binding {
-        keys: "Home g",
-        help: "to the top",
-        footer: "",
-        matches: |k| k.code == KeyCode::Home || plain(k, 'g'),
-        action: Action::Scroll(i32::MIN),
-    },
-    Binding {
-        keys: "End G",
-        help: "to the bottom",
-        footer: "",
-        matches: |k| k.code == KeyCode::End || plain(k, 'G'),
-        action: Action::Scroll(i32::MAX),
-    },
-    Binding {
-        keys: "?",
-        help: "this list",
-        footer: "help",
-        matches: |k| plain(k, '?') || k.code == KeyCode::F(1),
-        action: Action::Help,
-    },
-    Binding {
-        keys: "Ctrl-Z",
-        help: "suspend sandtop; fg brings it back",
-        footer: "",
-        matches: |k| ctrl(k, 'z'),
-        action: Action::Suspend,
-    },
-    Binding {
-        keys: "q",
-        help: "end (asks while the workload lives)",
-        footer: "quit",
-        matches: |k| plain(k, 'q') || plain(k, 'Q') || ctrl(k, 'c'),
-        action: Action::Quit,
-    },
-    Binding {
-        keys: "Esc",
-        help: "close what is open",
-        footer: "",
-        matches: |k| k.code == KeyCode::Esc,
-        action: Action::Cancel,
-    },
-];
 
 /// The key that brings the focus back from the workload's terminal: tmux, screen, vim and shells own the usual ones.
 pub fn is_way_back(key: KeyEvent) -> bool {
@@ -199,12 +105,24 @@ pub fn is_way_back(key: KeyEvent) -> bool {
 /// What a key means now.
 pub fn action(app: &App, key: KeyEvent) -> Option<Action> {
     match &app.popup {
-        Popup::Limit(_) => Some(match key.code {
-            KeyCode::Enter => Action::Confirm,
-            KeyCode::Esc => Action::Cancel,
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Action::Cancel,
-            _ => Action::Edit(key),
-        }),
+        Popup::Limit(_) => Some(typing(key)),
+        Popup::Knobs(Panel { line: Some(_), .. }) | Popup::Process(Menu { stage: Stage::Adj(_), .. }) => {
+            Some(typing(key))
+        }
+        Popup::Process(Menu { stage: Stage::Sure, .. }) => match key.code {
+            KeyCode::Enter | KeyCode::Char('y' | 'Y') => Some(Action::Confirm),
+            KeyCode::Esc | KeyCode::Char('n' | 'N' | 'q') => Some(Action::Cancel),
+            _ => ctrl(key, 'c').then_some(Action::Cancel),
+        },
+        Popup::Knobs(_) | Popup::Process(_) => match key.code {
+            KeyCode::Enter => Some(Action::Confirm),
+            KeyCode::Esc | KeyCode::Char('q' | 's') => Some(Action::Cancel),
+            KeyCode::Tab | KeyCode::Char('a') => Some(Action::Everyone),
+            KeyCode::Char('o') if matches!(app.popup, Popup::Process(_)) => Some(Action::ProcessAdj),
+            _ if ctrl(key, 'c') => Some(Action::Cancel),
+            _ if is_scroll(app, key) => bound(app, key),
+            _ => None,
+        },
         Popup::ConfirmQuit | Popup::ConfirmRerun => match key.code {
             KeyCode::Enter | KeyCode::Char('y' | 'Y') => Some(Action::Confirm),
             KeyCode::Esc | KeyCode::Char('n' | 'N') => Some(Action::Cancel),
@@ -213,20 +131,34 @@ pub fn action(app: &App, key: KeyEvent) -> Option<Action> {
             KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Action::Confirm),
             _ => None,
         },
-        Popup::Help => Some(if is_scroll(key) { bound(key)? } else { Action::Cancel }),
+        Popup::Paused => {
+            let own = PAUSED.iter().find(|b| (b.matches)(key)).map(|b| b.action.clone());
+            own.or_else(|| bound(app, key)) // the screen goes on behind it
+        }
+        Popup::Help => Some(if is_scroll(app, key) { bound(app, key)? } else { Action::Cancel }),
         Popup::None if app.focus == Focus::Output && app.alive => {
             Some(if is_way_back(key) { Action::FocusNext } else { Action::Type(key) })
         }
-        Popup::None => bound(key),
+        Popup::None => bound(app, key),
     }
 }
 
-fn is_scroll(key: KeyEvent) -> bool {
-    matches!(bound(key), Some(Action::Scroll(_)))
+/// What a key means to a line that is being typed.
+fn typing(key: KeyEvent) -> Action {
+    match key.code {
+        KeyCode::Enter => Action::Confirm,
+        KeyCode::Esc => Action::Cancel,
+        _ if ctrl(key, 'c') => Action::Cancel,
+        _ => Action::Edit(key),
+    }
 }
 
-fn bound(key: KeyEvent) -> Option<Action> {
-    BINDINGS.iter().find(|b| (b.matches)(key)).map(|b| b.action.clone())
+fn is_scroll(app: &App, key: KeyEvent) -> bool {
+    matches!(bound(app, key), Some(Action::Scroll(_)))
+}
+
+fn bound(app: &App, key: KeyEvent) -> Option<Action> {
+    bindings(app).iter().find(|b| (b.matches)(key)).map(|b| b.action.clone())
 }
 
 #[cfg(test)]
@@ -237,7 +169,9 @@ mod tests {
     fn no_key_has_two_meanings() {
         let chars = (' '..='~').map(|c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE));
         for key in chars {
-            assert!(BINDINGS.iter().filter(|b| (b.matches)(key)).count() <= 1, "{key:?}");
+            for table in [&LIVE[..], &PAUSED[..], &REPLAY[..]] {
+                assert!(table.iter().filter(|b| (b.matches)(key)).count() <= 1, "{key:?}");
+            }
         }
     }
 

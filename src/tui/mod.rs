@@ -5,15 +5,19 @@
 mod app;
 mod encode;
 mod input;
+mod keys;
+mod knobs;
+mod menu;
 mod pane;
+pub mod replay;
+mod rows;
+mod shown;
 mod terminal;
 mod theme;
+mod undo;
 mod view;
 
-use std::{
-    ffi::OsString,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, select, unbounded};
 use crossterm::event::{Event as TerminalEvent, KeyEventKind};
@@ -21,16 +25,17 @@ use ratatui::layout::Rect;
 
 use crate::{
     error::{EXIT_FAILED, Error, Result, panic_if_asked},
-    event::{Command, Event, Stamped},
-    headless::{hints_after, tell},
+    event::{Author, Command, Event, Note, Stamped},
+    headless::tell,
     plan::Plan,
     sentences::Language,
-    session::{Session, outcome::exit_code},
+    session::What,
     supervisor::{News, Service, Supervisor, internal_error},
+    units::Step,
 };
 use app::{App, Effect, Focus};
 use input::Action;
-use pane::Pane;
+use shown::Shown;
 use terminal::Screen;
 use theme::Theme;
 use view::{Regions, View};
@@ -41,28 +46,25 @@ const FRAME: Duration = Duration::from_millis(33);
 /// How often a picture that only time changes is drawn.
 const IDLE: Duration = Duration::from_millis(500);
 
-/// Runs the plan on the screen, until the user has seen enough; the exit code.
+/// Runs the plan on the screen, where keys move the limit by this step, until the user has seen enough; the exit code.
 ///
 /// # Errors
 /// When the run cannot be started, or the terminal is lost.
-pub fn run(plan: Plan) -> Result<u8> {
+pub fn run(plan: Plan, step: Step) -> Result<u8> {
     let colour = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     // crossterm 0.29 turns every style into a reset under NO_COLOR; the theme without colours does what is meant.
     crossterm::style::force_color_output(true);
     let size = size()?;
-    let (rows, cols) = Regions::new(size, Focus::default()).pane_size();
-    let argv = plan.argv.clone();
+    let (rows, cols) = Regions::new(size, Focus::default(), 0).pane_size();
     let service = Service { terminal: Some((rows, cols)), give_back: terminal::wrest_back };
     let supervisor = Supervisor::start(plan, service)?;
     let mut ui = Ui {
         screen: Screen::take()?,
         keys: read_keys()?,
-        session: Session::default(),
-        app: App { alive: true, ..App::default() },
-        pane: Pane::new(rows, cols),
+        shown: Shown::new(rows, cols),
+        app: App { alive: true, step, ..App::default() },
         pane_size: (rows, cols),
         theme: Theme::new(colour),
-        argv,
         clock: Instant::now(),
         offset: Duration::ZERO,
         drawn: None,
@@ -71,10 +73,15 @@ pub fn run(plan: Plan) -> Result<u8> {
         supervisor,
     };
     let code = ui.run()?;
-    let closing = ui.session.run().filter(|run| run.ended.is_some()).map(|run| Language::English.summary(run));
-    drop(ui); // the terminal is the shell's again
-    if let Some(line) = closing {
-        tell(&line); // the screen is gone; how it ended stays
+    let Ui { screen, shown: Shown { mut session, .. }, supervisor, .. } = ui;
+    drop(screen); // the terminal is the shell's again
+    supervisor.finish().iter().for_each(|stamped| session.apply(stamped));
+    // The screen is gone; how it ended stays.
+    if let Some(run) = session.run().filter(|run| run.ended.is_some()) {
+        tell(&Language::English.summary(run));
+    }
+    for entry in session.log.iter().filter(|e| matches!(e.what, What::Note(Note::RecordingLost { .. }))) {
+        tell(&Language::English.entry(entry, &session).0);
     }
     Ok(code)
 }
@@ -102,12 +109,10 @@ struct Ui {
     // Dropped in this order: the terminal is given back before the sandbox is taken down.
     screen: Screen,
     keys: Receiver<TerminalEvent>,
-    session: Session,
+    shown: Shown,
     app: App,
-    pane: Pane,
     pane_size: (u16, u16),
     theme: Theme,
-    argv: Vec<OsString>,
     clock: Instant,
     /// The session's time at `clock`.
     offset: Duration,
@@ -140,7 +145,7 @@ impl Ui {
     fn wait(&mut self) -> Result<Next> {
         let since = self.drawn.map_or(FRAME, |at| at.elapsed());
         // After the end nothing changes by itself: the picture stands until a key comes.
-        let until = match (self.dirty, self.session.is_alive()) {
+        let until = match (self.dirty, self.shown.session.is_alive()) {
             (true, _) => FRAME.saturating_sub(since),
             (false, true) => IDLE.saturating_sub(since),
             (false, false) => Duration::from_secs(3600),
@@ -155,7 +160,7 @@ impl Ui {
                 Err(_) => Err(internal_error("the supervisor is gone")),
             },
             default(until.max(Duration::from_millis(1))) => {
-                self.dirty |= self.session.is_alive() && since >= IDLE;
+                self.dirty |= self.shown.session.is_alive() && since >= IDLE;
                 Ok(Next::Go)
             }
         }
@@ -168,10 +173,10 @@ impl Ui {
                 for stamped in &batch {
                     self.take(stamped);
                 }
-                if self.quitting && !self.session.is_alive() {
+                if self.quitting && !self.shown.session.is_alive() {
                     return Ok(Next::End(self.exit_code()));
                 }
-                if let Some(effect) = self.app.observe(&self.session) {
+                if let Some(effect) = self.app.observe(&self.shown.session) {
                     return self.apply(effect);
                 }
                 Ok(Next::Go)
@@ -190,38 +195,23 @@ impl Ui {
         if stamped.at > self.now() {
             (self.clock, self.offset) = (Instant::now(), stamped.at);
         }
-        match &stamped.event {
-            Event::Output(bytes) => {
-                let answers = self.pane.take(bytes);
-                if !answers.is_empty() {
-                    self.supervisor.command(Command::Input(answers));
-                }
-            }
-            Event::LimitDone { target, .. } => self.app.limit_done(*target),
-            Event::Started(started) if started.run > 1 => self.pane.next_run(),
-            _ => {}
+        if let Event::LimitDone { target, by: Author::User, outcome } = &stamped.event {
+            self.app.limit_done(*target, outcome);
         }
-        self.session.apply(stamped);
-        if matches!(stamped.event, Event::Ended(_)) {
-            self.hint_at_end(stamped.at);
+        let answers = self.shown.take(stamped);
+        if !answers.is_empty() {
+            self.supervisor.command(Command::Input(answers));
         }
     }
 
     /// Whether an event changes what can be seen: a sample that says what the last one said does not.
     fn is_news(&self, stamped: &Stamped) -> bool {
-        let last = self.session.run().and_then(|run| run.last.as_ref());
+        let last = self.shown.session.run().and_then(|run| run.last.as_ref());
         match (&stamped.event, last) {
             (Event::Sample(new), Some(old)) => {
                 (new.usage, new.limit_hits, new.oom_kills) != (old.usage, old.limit_hits, old.oom_kills)
             }
             _ => true,
-        }
-    }
-
-    fn hint_at_end(&mut self, at: Duration) {
-        if let Some(text) = self.session.run().and_then(|run| hints_after(run, &self.argv)) {
-            let note = crate::event::Note::Hint { text };
-            self.session.apply(&Stamped { at, event: Event::Note(note) });
         }
     }
 
@@ -237,7 +227,7 @@ impl Ui {
             _ => None,
         };
         self.dirty = true;
-        let effects = action.map(|action| self.app.update(&self.session, action)).unwrap_or_default();
+        let effects = action.map(|action| self.app.update(&self.shown.session, action)).unwrap_or_default();
         self.fit_pane()?; // the focus may have moved
         for effect in effects {
             if let Next::End(code) = self.apply(effect)? {
@@ -251,24 +241,25 @@ impl Ui {
         match effect {
             Effect::Command(command) => self.supervisor.command(command),
             Effect::Type(key) => {
-                let bytes = encode::key(key, self.pane.screen().application_cursor());
+                let bytes = encode::key(key, self.shown.pane.screen().application_cursor());
                 self.supervisor.command(Command::Input(bytes));
             }
             Effect::Paste(text) => {
                 let text = text.replace('\n', "\r");
-                let bytes = match self.pane.screen().bracketed_paste() {
+                let bytes = match self.shown.pane.screen().bracketed_paste() {
                     true => format!("\x1b[200~{}\x1b[201~", text.replace('\x1b', "")).into_bytes(),
                     false => text.into_bytes(),
                 };
                 self.supervisor.command(Command::Input(bytes));
             }
+            Effect::Play(_) => {} // nothing is played here
             Effect::Suspend => {
                 self.screen.suspend()?;
                 self.fit_pane()?;
                 self.dirty = true;
             }
             // Who asks twice does not wait for the end to be told.
-            Effect::Quit if self.session.is_alive() && !self.quitting => {
+            Effect::Quit if self.shown.session.is_alive() && !self.quitting => {
                 self.quitting = true;
                 self.supervisor.command(Command::Stop(nix::libc::SIGKILL));
             }
@@ -279,20 +270,20 @@ impl Ui {
 
     /// The exit code of the newest run; one that is still alive is killed now.
     fn exit_code(&self) -> u8 {
-        match self.session.run().and_then(|run| run.ended.as_ref()) {
-            Some((_, ended)) => exit_code(ended),
-            None if self.session.is_alive() => (128 + nix::libc::SIGKILL) as u8,
+        match self.shown.session.run().and_then(|run| run.exit_code()) {
+            Some(code) => code,
+            None if self.shown.session.is_alive() => (128 + nix::libc::SIGKILL) as u8,
             None => EXIT_FAILED,
         }
     }
 
     /// Gives the workload's terminal the size of its pane.
     fn fit_pane(&mut self) -> Result<()> {
-        let size = Regions::new(size()?, self.app.focus).pane_size();
+        let size = Regions::new(size()?, self.app.focus, 0).pane_size();
         if size != self.pane_size {
             self.pane_size = size;
             let (rows, cols) = size;
-            self.pane.resize(rows, cols);
+            self.shown.pane.resize(rows, cols);
             self.supervisor.command(Command::Resize { rows, cols });
         }
         Ok(())
@@ -304,12 +295,13 @@ impl Ui {
 
     fn draw(&mut self) -> Result<()> {
         let view = View {
-            session: &self.session,
+            session: &self.shown.session,
             app: &self.app,
-            pane: &self.pane,
+            pane: &self.shown.pane,
             now: self.now(),
             theme: &self.theme,
             words: Language::English,
+            replay: None,
         };
         let drawn = self.screen.terminal.draw(|frame| view::render(frame, &view));
         drawn.map_err(|e| Error::sys("draw", e))?;

@@ -2,8 +2,10 @@
 
 use std::num::NonZeroU16;
 
+use crate::event::terminal_size;
+
 /// What a terminal is asked and must answer, collected while output is taken in.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Answers(Vec<u8>);
 
 impl vt100::Callbacks for Answers {
@@ -25,22 +27,98 @@ impl vt100::Callbacks for Answers {
 /// The workload's terminal.
 pub struct Pane {
     parser: vt100::Parser<Answers>,
+    place: Place,
+}
+
+/// Where in the stream of output its end so far is, as far as it matters to whoever takes the rest in afresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    /// Between characters and sequences.
+    #[default]
+    Between,
+    /// Inside a character of several bytes, of which so many are to come.
+    Character(u8),
+    /// After an escape.
+    Escape,
+    /// Inside `ESC [ …`.
+    Control,
+    /// Inside a title or the like, which ends with ST or BEL.
+    Text,
+    /// Inside another string, which ends with ST alone.
+    Device,
+    /// After an escape in such a string.
+    TextEscape,
+}
+
+impl Place {
+    fn after(self, byte: u8) -> Place {
+        match (self, byte) {
+            (Place::Escape, b'[') => Place::Control,
+            (Place::Escape, b']') => Place::Text,
+            (Place::Escape, b'P' | b'X' | b'^' | b'_') => Place::Device,
+            (Place::Escape, 0x20..=0x2f) => Place::Escape, // an intermediate byte
+            (Place::Text | Place::Device, 0x1b) => Place::TextEscape,
+            (_, 0x18 | 0x1a) => Place::Between, // cancelled
+            (_, 0x1b) => Place::Escape,
+            (Place::Text, 0x07) => Place::Between,
+            (Place::TextEscape, b'\\') => Place::Between,
+            (Place::Text, _) => Place::Text,
+            (Place::Device, _) => Place::Device,
+            (Place::TextEscape, byte) => Place::Escape.after(byte), // a BEL after it ends nothing
+            (Place::Control, 0x40..=0x7e) => Place::Between,
+            (Place::Control, _) => Place::Control,
+            (Place::Escape, 0x30..=0x7e) => Place::Between,
+            (Place::Escape, _) => Place::Escape,
+            (Place::Character(left @ 2..), 0x80..=0xbf) => Place::Character(left - 1),
+            (_, 0xc2..=0xdf) => Place::Character(1),
+            (_, 0xe0..=0xef) => Place::Character(2),
+            (_, 0xf0..=0xf4) => Place::Character(3),
+            _ => Place::Between,
+        }
+    }
+}
+
+/// A clone shows the same. What it does with the rest of a sequence that was begun is another matter: see [`Pane::is_between_sequences`].
+impl Clone for Pane {
+    fn clone(&self) -> Pane {
+        let (rows, cols) = self.parser.screen().size();
+        let mut new = Pane::new(rows.get(), cols.get());
+        *new.parser.screen_mut() = self.parser.screen().clone();
+        new
+    }
 }
 
 impl Pane {
-    /// An empty terminal of this size.
+    /// An empty terminal of this size, as far as a terminal can have it.
     pub fn new(rows: u16, cols: u16) -> Pane {
-        Pane { parser: vt100::Parser::new_with_callbacks(at_least_1(rows), at_least_1(cols), 0, Answers::default()) }
+        let (rows, cols) = terminal_size(rows, cols);
+        Pane {
+            parser: vt100::Parser::new_with_callbacks(at_least_1(rows), at_least_1(cols), 0, Answers::default()),
+            place: Place::Between,
+        }
     }
 
     /// Takes in output; what the terminal answers to questions in it is to be typed back.
     pub fn take(&mut self, output: &[u8]) -> Vec<u8> {
         self.parser.process(output);
+        self.place = output.iter().fold(self.place, |place, byte| place.after(*byte));
         std::mem::take(&mut self.parser.callbacks_mut().0)
+    }
+
+    /// Whether the output so far ends neither inside a character nor inside an escape sequence.
+    pub fn is_between_sequences(&self) -> bool {
+        self.place == Place::Between
+    }
+
+    /// How much memory it takes, in bytes, roughly: a terminal has a second screen.
+    pub fn memory(&self) -> usize {
+        let (rows, cols) = self.parser.screen().size();
+        2 * usize::from(rows.get()) * usize::from(cols.get()) * size_of::<vt100::Cell>()
     }
 
     /// Changes the size.
     pub fn resize(&mut self, rows: u16, cols: u16) {
+        let (rows, cols) = terminal_size(rows, cols);
         self.parser.set_size(at_least_1(rows), at_least_1(cols));
     }
 
@@ -98,7 +176,36 @@ mod tests {
         assert_eq!(pane.screen().contents(), "two\nthree\nfour\nfive");
     }
 
+    #[test]
+    fn a_size_that_no_terminal_has_takes_no_memory() {
+        let mut pane = Pane::new(u16::MAX, u16::MAX);
+        pane.resize(u16::MAX, u16::MAX);
+        pane.take(b"still \x1b[999;999Hhere");
+        assert_eq!(pane.screen().size(), (at_least_1(500), at_least_1(1000)));
+    }
+
     proptest! {
+        #[test]
+        fn a_clone_goes_on_as_the_original_where_it_may(parts in proptest::collection::vec(prop_oneof![
+            Just(b"plain".to_vec()), Just(b"\x1b[31mred\x1b[0".to_vec()), Just(b"m".to_vec()), Just(b"\x1b]0;title".to_vec()),
+            Just(b"\x07".to_vec()), Just(b"\x1bPq".to_vec()), Just(b"\x1b\\".to_vec()), Just("\u{e9}\u{4e16}".as_bytes().to_vec()), Just(vec![0xe4, 0xb8]), Just(vec![0x96]),
+            Just(b"\x1b[?1049h\x1b[2;3r".to_vec()), Just(b"\x1b[3;5H".to_vec()), Just(b"\r\n".to_vec()), Just(b"\x1b".to_vec()), Just(b"(B".to_vec()),
+        ], 1..30)) {
+            let mut pane = Pane::new(6, 20);
+            let mut other: Option<Pane> = None;
+            for part in &parts {
+                pane.take(part);
+                match &mut other {
+                    Some(other) => drop(other.take(part)),
+                    None if pane.is_between_sequences() => other = Some(pane.clone()),
+                    None => {}
+                }
+            }
+            if let Some(other) = other {
+                prop_assert_eq!(other.screen().state_formatted(), pane.screen().state_formatted());
+            }
+        }
+
         #[test]
         fn no_output_and_no_size_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), rows in 0u16..4, cols in 0u16..4) {
             let mut pane = Pane::new(rows, cols);

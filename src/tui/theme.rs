@@ -17,6 +17,8 @@ pub struct Theme {
     pub limit: Style,
     /// The interval peak.
     pub peak: Style,
+    /// The recording that a replay is compared with.
+    pub before: Style,
     /// Something was killed, refused, or failed.
     pub danger: Style,
     /// Worth a look.
@@ -47,6 +49,7 @@ impl Theme {
             cache: fg(Color::Green, Modifier::DIM),
             limit: fg(Color::Yellow, Modifier::BOLD).add_modifier(Modifier::BOLD),
             peak: fg(Color::White, none),
+            before: fg(Color::LightBlue, Modifier::BOLD),
             danger: fg(Color::LightRed, Modifier::REVERSED).add_modifier(Modifier::BOLD),
             warning: fg(Color::Yellow, none),
             act: fg(Color::LightMagenta, Modifier::UNDERLINED),

@@ -1,6 +1,7 @@
 //! What the tests share: the binary as a story (`Sandtop::run("-m 64M").cmd([...]).go()`), a terminal to run it on, and waiting for conditions.
 #![allow(dead_code)] // each test file uses its own part
 
+pub mod scrape;
 pub mod terminal;
 
 use std::{
@@ -15,25 +16,96 @@ use std::{
 /// The real binary.
 pub const SANDTOP: &str = env!("CARGO_BIN_EXE_sandtop");
 
-/// The root of the v1 memory hierarchy on this machine.
-pub const MEMORY: &str = "/sys/fs/cgroup/memory";
+/// Whether this machine's memory controller is cgroup v2's.
+pub fn is_v2() -> bool {
+    fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
+        .is_ok_and(|text| text.split_whitespace().any(|c| c == "memory"))
+}
 
-/// How often a promise is repeated: as often as it says under `tests/run --full`, else a few times.
+/// The root of the memory hierarchy on this machine.
+pub fn memory_root() -> &'static Path {
+    Path::new(if is_v2() { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/memory" })
+}
+
+/// How often a promise is repeated: as often as it says under `tests/run --full`, else a few times; in an emulated machine, which is ten times
+/// slower, once or twice.
 pub fn times(full: u32) -> u32 {
-    if std::env::var_os("SANDTOP_TEST_FULL").is_some() { full } else { full.min(3) }
+    match (std::env::var_os("SANDTOP_TEST_FULL").is_some(), emulated()) {
+        (true, false) => full,
+        (true, true) => full.min(2),
+        (false, false) => full.min(3),
+        (false, true) => 1,
+    }
+}
+
+/// Whether this machine is an emulated one, as `tests/vm` boots them. Times are five times as long there.
+pub fn emulated() -> bool {
+    std::env::var_os("SANDTOP_TEST_VM").is_some()
+}
+
+/// Whether a run of `stress` is to be repeated because the kernel took its main process too. Its next victim is chosen while the first one's
+/// last pages are still on their way to being freed (`exit_mmap` says that it is done before `tlb_finish_mmu`), a moment that only an emulated
+/// machine stretches far enough to be met.
+pub fn took_both(main_was_killed: bool) -> bool {
+    if main_was_killed && emulated() {
+        println!("the kernel took the main process too: run again");
+    }
+    main_was_killed && emulated()
+}
+
+/// Whether a sandbox can be frozen here: on v1 it takes a v2 hierarchy beside, or v1's own freezer.
+pub fn can_freeze() -> bool {
+    is_v2() || ["unified", "freezer"].iter().any(|h| Path::new("/sys/fs/cgroup").join(h).join("cgroup.procs").exists())
+}
+
+/// The file that says whether a group is stopped: its own on v2, the twin's on a hybrid machine, else the one of v1's freezer.
+pub fn freezer_of(group: &Path) -> PathBuf {
+    let name = group.file_name().expect("a name");
+    let twin = Path::new("/sys/fs/cgroup/unified/sandtop").join(name).join("cgroup.events");
+    match is_v2() {
+        true => group.join("cgroup.events"),
+        false if twin.exists() => twin,
+        false => Path::new("/sys/fs/cgroup/freezer/sandtop").join(name).join("freezer.state"),
+    }
+}
+
+/// Whether all processes of a group are stopped.
+pub fn is_frozen(group: &Path) -> bool {
+    let text = fs::read_to_string(freezer_of(group)).unwrap_or_default();
+    text.contains("frozen 1") || text.contains("FROZEN")
+}
+
+/// Whether this machine was arranged to have something (`SANDTOP_TEST_EXPECT`): a test that is about it must find it then.
+pub fn expected(what: &str) -> bool {
+    std::env::var("SANDTOP_TEST_EXPECT").is_ok_and(|all| all.split(',').any(|one| one == what))
+}
+
+/// Notes that a test is about another machine than this one, so that it is not counted as passed here.
+pub fn not_here(test: &str) {
+    if let Some(list) = std::env::var_os("SANDTOP_TEST_NOT_HERE") {
+        let file = fs::File::options().create(true).append(true).open(list);
+        let _ = file.and_then(|mut file| writeln!(file, "{test}"));
+    }
+}
+
+/// The highest usage that the kernel may tell under a limit, in bytes: v1 keeps it exactly, v2 lets some charges pass by force.
+pub fn highest(limit: u64) -> u64 {
+    if is_v2() { limit + (1 << 20) } else { limit }
+}
+
+/// A bound on a time, of a real machine.
+pub fn within(ms: u64) -> Duration {
+    Duration::from_millis(if emulated() { 5 * ms } else { ms })
 }
 
 /// Whether the kernel tier can run here. Where not, the skip is printed and counted, and fails where tests are required.
 pub fn kernel_tier(test: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();
-    let memory = Path::new(MEMORY)
-        .join("memory.limit_in_bytes")
-        .parent()
-        .is_some_and(|p| p.join("memory.usage_in_bytes").exists());
+    let memory = is_v2() || memory_root().join("memory.usage_in_bytes").exists();
     match (root, memory) {
         (true, true) => true,
         (false, _) => skip(test, "needs root"),
-        (_, false) => skip(test, "needs the memory controller of cgroup v1"),
+        (_, false) => skip(test, "needs a memory controller"),
     }
 }
 
@@ -76,6 +148,7 @@ pub fn wait_until<T>(most: Duration, mut condition: impl FnMut() -> Option<T>) -
 pub struct Sandtop {
     command: Command,
     json: Option<tempfile::NamedTempFile>,
+    kept: Option<tempfile::TempDir>,
 }
 
 /// How it ended.
@@ -95,7 +168,9 @@ impl Sandtop {
             command.env_remove(name);
         }
         command.env("RUST_BACKTRACE", "1"); // a backtrace is never to be seen, even where it is asked for
-        Sandtop { command, json: None }
+        // Runs are kept, but not among the user's own.
+        command.env("XDG_STATE_HOME", std::env::temp_dir().join("sandtop-tests"));
+        Sandtop { command, json: None, kept: None }
     }
 
     /// `sandtop run --json FILE` with these options.
@@ -104,6 +179,11 @@ impl Sandtop {
         let mut new = Sandtop::with("run --json");
         new.command.arg(file.path()).args(options.split_whitespace());
         new.json = Some(file);
+        if !options.contains("--record") && !options.contains("--no-keep") {
+            let kept = tempfile::tempdir().expect("a temporary directory");
+            new.command.env("XDG_STATE_HOME", kept.path());
+            new.kept = Some(kept);
+        }
         new
     }
 
@@ -125,6 +205,9 @@ impl Sandtop {
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Sandtop {
+        if ["XDG_STATE_HOME", "SUDO_UID"].contains(&name) {
+            self.kept = None; // it is kept elsewhere
+        }
         self.command.env(name, value);
         self
     }
@@ -138,7 +221,7 @@ impl Sandtop {
     pub fn go(mut self) -> Ended {
         let Output { status, stdout, stderr } = self.command.output().expect("sandtop starts");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        let json = self.json.and_then(|file| serde_json::from_str(&fs::read_to_string(file.path()).ok()?).ok());
+        let json = replayed(self.json, self.kept, status.code());
         let ended = Ended { code: status.code().unwrap_or(-1), out: text(stdout), err: text(stderr), json };
         assert!(!ended.err.contains("panicked") && !ended.err.contains("stack backtrace"), "a panic: {}", ended.err);
         ended
@@ -147,7 +230,7 @@ impl Sandtop {
     /// Starts it and goes on.
     pub fn start(mut self) -> Child {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Child { process: Some(self.command.spawn().expect("sandtop starts")), json: self.json }
+        Child { process: Some(self.command.spawn().expect("sandtop starts")), json: self.json, kept: self.kept }
     }
 
     /// The command itself, for what has no word here.
@@ -160,6 +243,7 @@ impl Sandtop {
 pub struct Child {
     process: Option<std::process::Child>,
     json: Option<tempfile::NamedTempFile>,
+    kept: Option<tempfile::TempDir>,
 }
 
 impl Child {
@@ -183,9 +267,42 @@ impl Child {
         let output = self.process.take().expect("it runs").wait_with_output().expect("it ends");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let code = output.status.code().unwrap_or(-1);
-        let json = self.json.take().and_then(|f| serde_json::from_str(&fs::read_to_string(f.path()).ok()?).ok());
+        let json = replayed(self.json.take(), self.kept.take(), output.status.code());
         Ended { code, out: text(output.stdout), err: text(output.stderr), json }
     }
+}
+
+/// The JSON that a run wrote; what its recording adds up to is the very same.
+fn replayed(
+    json: Option<tempfile::NamedTempFile>,
+    kept: Option<tempfile::TempDir>,
+    code: Option<i32>,
+) -> Option<serde_json::Value> {
+    let live: serde_json::Value = serde_json::from_str(&fs::read_to_string(json?.path()).ok()?).ok()?;
+    // What sandtop itself failed at is no event.
+    let ended = code.is_some() && live["error"].is_null();
+    let last = kept.as_ref().map(|dir| dir.path().join("sandtop/last.jsonl.gz")).filter(|_| ended);
+    if let Some(last) = last {
+        assert_eq!(live, derived(&replay(&last)), "live, and from the recording");
+    }
+    Some(live)
+}
+
+/// The session of a whole recording.
+pub fn replay(path: &Path) -> sandtop::session::Session {
+    let recording = sandtop::record::read(path).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(recording.damage, None);
+    let mut session = sandtop::session::Session::default();
+    recording.events.iter().for_each(|stamped| session.apply(stamped));
+    session
+}
+
+/// What a session adds up to, as JSON.
+pub fn derived(session: &sandtop::session::Session) -> serde_json::Value {
+    let document = sandtop::result::document(session).expect("a run");
+    // Through text, as what a live process wrote: parsing rounds some fractions in their last digit.
+    let text = serde_json::to_string(&document).expect("plain data");
+    serde_json::from_str(&text).expect("JSON")
 }
 
 impl Drop for Child {
@@ -218,8 +335,13 @@ impl Ended {
 /// The group that this sandtop made.
 pub fn group_of(pid: i32) -> Option<PathBuf> {
     let prefix = format!("{pid}-");
-    let entries = fs::read_dir(Path::new(MEMORY).join("sandtop")).ok()?;
+    let entries = fs::read_dir(memory_root().join("sandtop")).ok()?;
     entries.flatten().find(|e| e.file_name().to_string_lossy().starts_with(&prefix)).map(|e| e.path())
+}
+
+/// The group of a sandtop, once it is made.
+pub fn made_group(pid: i32) -> PathBuf {
+    wait_for("its group", || group_of(pid))
 }
 
 /// The processes in a group and in its leaf.
@@ -235,8 +357,22 @@ pub fn number(group: &Path, name: &str) -> u64 {
     text.trim().parse().unwrap_or_else(|_| panic!("{name}: {text}"))
 }
 
+/// The limit of a group, in bytes; `u64::MAX` for none.
+pub fn limit_of(group: &Path) -> u64 {
+    let name = if is_v2() { "memory.max" } else { "memory.limit_in_bytes" };
+    let text = fs::read_to_string(group.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    text.trim().parse().unwrap_or(u64::MAX)
+}
+
+/// Writes a group's limit behind sandtop's back.
+pub fn set_limit(group: &Path, bytes: u64) {
+    let name = if is_v2() { "memory.max" } else { "memory.limit_in_bytes" };
+    fs::write(group.join(name), bytes.to_string()).unwrap_or_else(|e| panic!("{name}: {e}"));
+}
+
 /// `oom_kill` in the leaf.
 pub fn oom_kills(group: &Path) -> u64 {
-    let text = fs::read_to_string(group.join("leaf/memory.oom_control")).unwrap_or_default();
+    let name = if is_v2() { "leaf/memory.events" } else { "leaf/memory.oom_control" };
+    let text = fs::read_to_string(group.join(name)).unwrap_or_default();
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok()).unwrap_or(0)
 }

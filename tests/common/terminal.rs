@@ -18,6 +18,7 @@ pub struct Terminal {
     parser: vt100::Parser,
     /// Everything that was written to the terminal.
     pub raw: Vec<u8>,
+    kept: tempfile::TempDir,
 }
 
 impl Terminal {
@@ -47,11 +48,13 @@ impl Terminal {
             };
         }
         inner.env("TERM", "xterm-256color");
+        let kept = tempfile::tempdir().expect("a temporary directory");
+        inner.env("XDG_STATE_HOME", kept.path());
         let child =
             inner.stdin(slave_for()).stdout(slave_for()).stderr(slave_for()).spawn().expect("setsid, of util-linux");
         let nonzero = |n| NonZeroU16::new(n).expect("a size");
         let parser = vt100::Parser::new(nonzero(rows), nonzero(cols), 0);
-        Terminal { master, slave, child, parser, raw: Vec::new() }
+        Terminal { master, slave, child, parser, raw: Vec::new(), kept }
     }
 
     /// Takes what the program writes within `ms` milliseconds, or less if nothing more comes.
@@ -95,6 +98,11 @@ impl Terminal {
     /// Waits until the screen shows a text.
     pub fn wait_text(&mut self, text: &str) {
         self.wait(&format!("the text {text:?}"), |screen| screen.contains(text));
+    }
+
+    /// Waits for the end of the run, in the header. What happened is said before that, and `q` asks about the workload till then.
+    pub fn wait_ended(&mut self) {
+        self.wait("the end of the run", |screen| screen.lines().next().is_some_and(|line| line.contains(" after ")));
     }
 
     /// The process group that the terminal's signals go to.
@@ -152,15 +160,31 @@ impl Terminal {
     }
 
     /// Waits for the end; the exit code.
+    #[track_caller]
     pub fn end(&mut self) -> i32 {
         for _ in 0..3000 {
             if let Ok(Some(status)) = self.child.try_wait() {
                 while self.pump(0) {}
+                self.replay();
                 return code(status);
             }
             self.pump(10);
         }
         panic!("it does not end; the screen:\n{}", self.text());
+    }
+
+    /// The run was kept: its recording adds up to what the screen said at the end.
+    fn replay(&self) {
+        let last = self.kept.path().join("sandtop/last.jsonl.gz");
+        if !last.exists() {
+            return; // recorded elsewhere, or not at all
+        }
+        let session = super::replay(&last);
+        let said = self.after_screen();
+        if let Some(run) = session.run().filter(|run| run.ended.is_some() && said.contains("sandtop: ")) {
+            let summary = sandtop::sentences::Language::English.summary(run);
+            assert!(said.contains(&summary), "recorded: {summary}; said: {said}");
+        }
     }
 
     /// What the program wrote since its screen was left, or all of it.
@@ -175,6 +199,13 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether the screen says that so many MiB are in use: no finer than the kernel counts, which is in batches per CPU.
+pub fn holds(screen: &str, mib: f64) -> bool {
+    let line = screen.lines().find(|line| line.contains(" usage ")).unwrap_or("");
+    let said = line.split_whitespace().nth(1).and_then(|n| n.strip_suffix('M')?.parse::<f64>().ok());
+    said.is_some_and(|said| (mib..mib + 2.5).contains(&said))
 }
 
 fn name_of(pid: i32) -> String {

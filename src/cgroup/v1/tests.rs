@@ -1,6 +1,7 @@
 //! The v1 back-end on a directory of real kernel files.
 
 use super::*;
+use crate::event::LimitOutcome;
 
 const M: u64 = 1 << 20;
 
@@ -44,6 +45,17 @@ fn a_sample_takes_every_number_from_its_own_file() {
 }
 
 #[test]
+fn a_count_that_somebody_sets_back_goes_on() {
+    let (root, dir) = fixture();
+    let mut group = V1::open(root.path(), &dir, 2).unwrap();
+    let mut hits = |text: &str| {
+        std::fs::write(dir.join("memory.failcnt"), text).unwrap();
+        group.sample(Detail::Quick).unwrap().limit_hits
+    };
+    assert_eq!(["126", "130", "0", "4", "4", "1"].map(&mut hits), [126, 130, 130, 134, 134, 135].map(Some));
+}
+
+#[test]
 fn kills_are_summed_over_the_subtree_and_outlive_their_group() {
     let (root, dir) = fixture();
     let inner = dir.join("leaf/inner");
@@ -72,8 +84,8 @@ fn a_written_limit_is_read_back() {
         std::fs::write(dir.join(name), "").unwrap(); // a plain file keeps what a shorter write leaves
     }
     std::fs::write(dir.join("memory.limit_in_bytes"), "104857600").unwrap();
-    let mut writer = V1::open(root.path(), &dir, 2).unwrap().limit_writer().unwrap();
-    assert_eq!(writer.write(Limit::Bytes(209715200)), LimitOutcome::Applied { now: Limit::Bytes(200 * M) });
+    let mut writer = V1::open(root.path(), &dir, 2).unwrap().writer().unwrap();
+    assert_eq!(writer.limit(Limit::Bytes(209715200)).unwrap(), LimitOutcome::Applied { now: Limit::Bytes(200 * M) });
     assert_eq!(files::read(&dir.join("leaf/memory.limit_in_bytes")).unwrap(), (209715200 + 512 * 1024).to_string());
 }
 

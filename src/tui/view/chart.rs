@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
-use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style, text::Line};
 
-use super::{View, rule};
+use super::{View, limit, rule};
 use crate::{
+    axis::{round_time, round_up, time_label},
     session::{Mark, Run, history::Point},
     tui::theme::Theme,
     units::{Limit, size},
@@ -29,12 +30,16 @@ const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇"
 /// Draws the chart with its rule.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let runs = &view.session.runs;
-    let legend = "█ held  ▒ cache  • interval peak  ━ limit  ✖ OOM kill";
-    let legend = if area.width >= 80 { legend } else { "" };
+    let compared = view.replay.is_some_and(|replay| replay.before.is_some());
+    let legend = match compared {
+        _ if area.width < 80 => "",
+        true => "█ held  ▒ cache  ━ limit   before: ─ usage  ╌ limit",
+        false => "█ held  ▒ cache  • interval peak  ━ limit  ✖ OOM kill",
+    };
     rule(frame, area, "memory", legend, view.theme, false);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let Some(run) = runs.last() else { return };
-    let before = runs.len().checked_sub(2).and_then(|n| runs.get(n)).filter(|_| body.width >= 50);
+    let before = runs.len().checked_sub(2).and_then(|n| runs.get(n)).filter(|_| body.width >= 50 && !compared);
     let scale = Scale::new(body.height.saturating_sub(1), before.into_iter().chain([run]), view);
     let buffer = frame.buffer_mut();
     scale.labels(buffer, body, view.theme);
@@ -61,7 +66,9 @@ struct Scale {
 
 impl Scale {
     fn new<'a>(rows: u16, runs: impl Iterator<Item = &'a Run>, view: &View) -> Scale {
-        let runs: Vec<&Run> = runs.collect();
+        // In a replay the whole of it is known: the scale does not change on the way.
+        let mut runs: Vec<&Run> = runs.map(|run| whole(view, run)).collect();
+        runs.extend(before(view));
         let peak = runs.iter().map(|run| run.peak).fold(1, u64::max);
         let next = view.session.next_limit.and_then(Limit::bytes);
         let now = runs.iter().filter_map(|run| run.limit.bytes()).chain(next).fold(0, u64::max);
@@ -71,7 +78,7 @@ impl Scale {
         let rows = rows.max(1);
         let height = f64::from(rows) * 8.0;
         // A limit far above all that is used would flatten the picture: once that is clear, it is named and not drawn.
-        let settled = view.session.run().is_some_and(|run| run.elapsed(view.now) > SETTLED);
+        let settled = view.session.run().is_some_and(|run| whole(view, run).elapsed(view.now) > SETTLED);
         if limit > 0 && (limit / FAR_ABOVE <= peak || !settled) {
             let line = f64::from(rows - rows.min(2)) * 8.0 + 4.0;
             return Scale { rows, top: limit as f64 * height / line, limit: Some(limit) };
@@ -113,27 +120,13 @@ impl Scale {
     }
 }
 
-/// The next round number: 1, 2, 2.5 or 5 times a power of ten of the binary unit that fits.
-fn round_up(bytes: f64) -> f64 {
-    let mut unit = 1.0;
-    while bytes / unit >= 1024.0 {
-        unit *= 1024.0;
-    }
-    let value = bytes / unit;
-    // A table, not a logarithm: that would load the mathematics library at every start.
-    let steps = [1.0, 2.0, 2.5, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0, 200.0, 250.0, 500.0, 1000.0];
-    let nice = steps.into_iter().find(|step| *step >= value * 0.999).unwrap_or(1024.0);
-    if nice >= 1000.0 { 1024.0 * unit } else { nice * unit }
-}
-
 /// One run's panel: from its start to now, or, live, its last minute.
 fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View) {
     if area.width == 0 || area.height < 2 {
         return;
     }
     let origin = run.origin();
-    let end = run.ended.as_ref().map_or(view.now, |(at, _)| *at).max(origin + Duration::from_millis(20));
-    let from = if run.ended.is_none() { end.saturating_sub(WINDOW).max(origin) } else { origin };
+    let (from, end) = span(view, run);
     let rows = Rect { height: scale.rows.min(area.height - 1), ..area };
     let columns = run.history.columns(from, end, usize::from(area.width));
     for (n, point) in columns.iter().enumerate() {
@@ -141,7 +134,26 @@ fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View)
             column(buffer, rows, rows.x + n as u16, point, scale, view.theme);
         }
     }
-    limit_line(buffer, rows, run, &columns, scale, view);
+    // In a replay what is to come is left empty.
+    let share = view.now.saturating_sub(from).as_secs_f64() / (end - from).as_secs_f64();
+    let come = ((share * f64::from(area.width)).ceil() as usize).clamp(1, columns.len());
+    let come = if view.replay.is_some() { come } else { columns.len() };
+    if let Some(before) = before(view) {
+        let there = |at: Duration| at.saturating_sub(origin) + before.origin();
+        let columns = before.history.columns(there(from), there(end), usize::from(area.width));
+        let over = before.ended.as_ref().map_or(usize::MAX, |(at, _)| {
+            let share =
+                (*at + origin).saturating_sub(before.origin() + from).as_secs_f64() / (end - from).as_secs_f64();
+            (share * f64::from(area.width)) as usize
+        });
+        let upto = come.min(over.saturating_add(1));
+        let limits = columns.iter().map(|column| column.map_or(before.limit, |point| point.limit).bytes());
+        stroke(buffer, rows, limits.take(upto), scale, &DASHED, view.theme.before);
+        let usages = columns.iter().map(|column| column.map(|point| point.usage));
+        stroke(buffer, rows, usages.take(upto), scale, &THIN, view.theme.before);
+    }
+    let limits = columns.iter().map(|column| column.map_or(run.limit, |point| point.limit).bytes());
+    stroke(buffer, rows, limits.take(come), scale, &THICK, view.theme.limit);
     if let (Limit::Bytes(limit), None) =
         (run.limit, run.limit.bytes().filter(|b| scale.level(*b) / 8 < u32::from(rows.height)))
     {
@@ -156,6 +168,7 @@ fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View)
         (at >= from && at <= end).then(|| area.x + ((share * f64::from(area.width)) as u16).min(area.width - 1))
     };
     time_axis(buffer, area, origin, from, end, view.theme);
+    edits(buffer, rows, run, view);
     for (at, mark) in &run.marks {
         let Some(x) = place(*at) else { continue };
         match mark {
@@ -164,9 +177,39 @@ fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View)
                 let y = rows.bottom() - 1 - (y as u16).min(scale.rows - 1);
                 buffer.set_string(x, (y + 1).min(rows.bottom() - 1), "✖", view.theme.danger);
             }
+            Mark::Pause => buffer.set_string(x, area.bottom() - 1, "‖", view.theme.warning),
+            Mark::Resume => buffer.set_string(x, area.bottom() - 1, "▸", view.theme.act),
             Mark::LimitDown => buffer.set_string(x, area.bottom() - 1, "▼", view.theme.act),
             Mark::LimitUp => buffer.set_string(x, area.bottom() - 1, "▲", view.theme.act),
         }
+    }
+    numbers(buffer, area, run, place, view.theme);
+}
+
+/// The numbers of edits beside their marks, where nothing else stands.
+fn numbers(buffer: &mut Buffer, area: Rect, run: &Run, place: impl Fn(Duration) -> Option<u16>, theme: &Theme) {
+    let y = area.bottom() - 1;
+    for edit in run.edits.all() {
+        let number = edit.number.to_string();
+        let Some(x) = place(edit.at).map(|x| x + 1) else { continue };
+        let end = x + number.len() as u16;
+        if end <= area.right() && (x..end).all(|x| buffer[(x, y)].symbol() == "─") {
+            buffer.set_string(x, y, number, theme.act);
+        }
+    }
+}
+
+/// The newest edits, numbered, at the right top, where nothing is drawn: a limit on the picture lies in its third row.
+fn edits(buffer: &mut Buffer, rows: Rect, run: &Run, view: &View) {
+    if view.replay.is_some() || rows.height < 5 || rows.width < 50 {
+        return;
+    }
+    let spans = limit::compact(view, run, usize::from(rows.width) - 2);
+    let columns = super::width(&spans) as u16;
+    let at = Rect { x: rows.right().saturating_sub(columns), width: columns, height: 1, ..rows };
+    let free = (at.x..at.right()).all(|x| buffer[(x, at.y)].symbol() == " ");
+    if free && columns > 0 {
+        buffer.set_line(at.x, at.y, &Line::from(spans), columns);
     }
 }
 
@@ -197,23 +240,36 @@ fn column(buffer: &mut Buffer, rows: Rect, x: u16, point: &Point, scale: &Scale,
     }
 }
 
-/// The limit over the columns: a line, with a step where it was moved. To the right of the newest sample it goes on as it is.
-fn limit_line(buffer: &mut Buffer, rows: Rect, run: &Run, columns: &[Option<Point>], scale: &Scale, view: &View) {
+/// What a line is made of: level, upright, and where it turns: left to below, left to above, below to right, above to right.
+type Glyphs = [&'static str; 6];
+
+const THICK: Glyphs = ["━", "┃", "┓", "┛", "┏", "┗"];
+const THIN: Glyphs = ["─", "│", "┐", "┘", "┌", "└"];
+const DASHED: Glyphs = ["╌", "┊", "┐", "┘", "┌", "└"];
+
+/// A line over the columns, with a step where its value moves.
+fn stroke(
+    buffer: &mut Buffer,
+    rows: Rect,
+    values: impl Iterator<Item = Option<u64>>,
+    scale: &Scale,
+    glyphs: &Glyphs,
+    style: Style,
+) {
+    let [level, upright, left_below, left_above, below_right, above_right] = glyphs;
     let mut before: Option<u16> = None;
-    for (n, column) in columns.iter().enumerate() {
+    for (n, value) in values.enumerate() {
         let x = rows.x + n as u16;
-        let limit = column.map_or(run.limit, |point| point.limit);
-        let row = limit.bytes().map(|bytes| (scale.level(bytes) / 8) as u16).filter(|row| *row < rows.height);
+        let row = value.map(|bytes| (scale.level(bytes) / 8) as u16).filter(|row| *row < rows.height);
         let Some(row) = row else {
             before = None;
             continue;
         };
-        let y = |row: u16| rows.bottom() - 1 - row;
-        let mut line = |row: u16, symbol: &str| {
-            let cell = &mut buffer[(x, y(row))];
+        let mut draw = |row: u16, symbol: &str| {
+            let cell = &mut buffer[(x, rows.bottom() - 1 - row)];
             // Where memory stands behind the line, it still does.
             let behind = if cell.symbol() == "█" { cell.style().fg } else { None };
-            cell.set_symbol(symbol).set_style(view.theme.limit);
+            cell.set_symbol(symbol).set_style(style);
             if let Some(colour) = behind {
                 cell.set_bg(colour);
             }
@@ -222,15 +278,47 @@ fn limit_line(buffer: &mut Buffer, rows: Rect, run: &Run, columns: &[Option<Poin
             Some(last) if last != row => {
                 let (high, low) = (last.max(row), last.min(row));
                 for between in low + 1..high {
-                    line(between, "┃");
+                    draw(between, upright);
                 }
-                line(last, if last > row { "┓" } else { "┛" });
-                line(row, if last > row { "┗" } else { "┏" });
+                draw(last, if last > row { left_below } else { left_above });
+                draw(row, if last > row { above_right } else { below_right });
             }
-            _ => line(row, "━"),
+            _ => draw(row, level),
         }
         before = Some(row);
     }
+}
+
+/// The stretch of time that a panel shows: live from the run's start, or its last minute. In a replay of what fits, all of it from the start on.
+fn span(view: &View, run: &Run) -> (Duration, Duration) {
+    let origin = run.origin();
+    let least = origin + Duration::from_millis(20);
+    let end_of = |run: &Run| run.ended.as_ref().map(|(at, _)| *at);
+    let Some(replay) = view.replay else {
+        let end = end_of(run).unwrap_or(view.now).max(least);
+        return (if run.ended.is_none() { end.saturating_sub(WINDOW).max(origin) } else { origin }, end);
+    };
+    let (_, _, last) = replay.player.times();
+    let mut end = end_of(whole(view, run)).unwrap_or(last).max(least);
+    if let Some(before) = before(view) {
+        end = end.max(end_of(before).unwrap_or(before.origin()).saturating_sub(before.origin()) + origin);
+        return (origin, end);
+    }
+    match end - origin <= WINDOW || run.ended.is_some() {
+        true => (origin, end),
+        false => (view.now.saturating_sub(WINDOW).max(origin), view.now.max(origin + WINDOW)),
+    }
+}
+
+/// In a replay, the same run with all that is still to come.
+fn whole<'a>(view: &View<'a>, run: &'a Run) -> &'a Run {
+    let runs = view.replay.map(|replay| replay.player.whole.runs.as_slice()).unwrap_or_default();
+    runs.iter().find(|whole| whole.started.run == run.started.run).unwrap_or(run)
+}
+
+/// The run that a replay is compared with.
+fn before<'a>(view: &View<'a>) -> Option<&'a Run> {
+    view.replay?.before.as_ref()?.session.run()
 }
 
 /// Ticks at round times since the run's start.
@@ -249,45 +337,5 @@ fn time_axis(buffer: &mut Buffer, area: Rect, origin: Duration, from: Duration, 
             buffer.set_string(x + 1, y, &text, theme.dim);
         }
         tick += step;
-    }
-}
-
-fn round_time(seconds: f64) -> f64 {
-    let steps = [
-        0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0,
-        600.0,
-    ];
-    let hours = (seconds / 3600.0).ceil() * 3600.0;
-    steps.iter().copied().find(|s| *s >= seconds).unwrap_or(hours)
-}
-
-fn time_label(seconds: f64, step: f64) -> String {
-    match step {
-        _ if seconds < 0.0005 => "0".into(),
-        s if s < 0.1 && seconds < 1.0 => format!("{:.0}ms", seconds * 1000.0),
-        s if s < 1.0 => format!("{seconds:.1}s").replace(".0s", "s"),
-        _ if seconds < 60.0 => format!("{seconds:.0}s"),
-        _ => format!("{}:{:02}", seconds as u64 / 60, seconds as u64 % 60),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_on_the_axis_are_round() {
-        let m = f64::from(1 << 20);
-        assert_eq!(round_up(23.0 * m), 25.0 * m);
-        assert_eq!(round_up(50.0 * m), 50.0 * m);
-        assert_eq!(round_up(600.0 * m), 1024.0 * m);
-    }
-
-    #[test]
-    fn times_on_the_axis_are_short() {
-        assert_eq!(time_label(0.05, 0.01), "50ms");
-        assert_eq!(time_label(1.5, 0.5), "1.5s");
-        assert_eq!(time_label(2.0, 0.5), "2s");
-        assert_eq!(time_label(75.0, 15.0), "1:15");
     }
 }

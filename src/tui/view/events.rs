@@ -7,6 +7,7 @@ use super::{View, fit, put, rule, span};
 use crate::{
     sentences::{Weight, moment},
     session::{Entry, Run, What},
+    text::visible,
     tui::app::Focus,
     units::is_lower,
 };
@@ -19,6 +20,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let mut y = area.y + 1;
     for entry in log.iter().rev().skip(top) {
         let (text, weight) = view.words.entry(entry, view.session);
+        let text = visible(&text);
         let (time, sign) = (format!(" {} ", time(view, entry)), format!("{} ", sign(entry, weight)));
         let indent = time.width() + sign.width();
         let style = view.theme.weight(weight);
@@ -52,8 +54,10 @@ fn sign(entry: &Entry, weight: Weight) -> &'static str {
     match (&entry.what, weight) {
         (What::OomKill { .. }, _) => "✖",
         (What::Started { .. }, _) => "▸",
+        (What::Paused { .. }, _) => "‖",
+        (What::Resumed { .. }, _) => "▸",
         (What::Ended, _) => "■",
-        (What::LimitMoved { from, to }, _) => {
+        (What::LimitMoved { from, to, .. }, _) => {
             if is_lower(*from, *to) {
                 "▼"
             } else {
@@ -68,7 +72,7 @@ fn sign(entry: &Entry, weight: Weight) -> &'static str {
 }
 
 /// Breaks a sentence at spaces.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split_whitespace() {

@@ -5,23 +5,33 @@ use ratatui::{Frame, layout::Rect, style::Style};
 use unicode_width::UnicodeWidthStr;
 
 use super::{View, put, span};
-use crate::tui::{app::Focus, input::BINDINGS};
+use crate::tui::{app::Focus, input::bindings};
 
 /// Draws the footer.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let theme = view.theme;
     if view.app.focus == Focus::Output && view.app.alive {
-        let spans = vec![span(" Ctrl-]", theme.key), span(" back to sandtop's keys", Style::new())];
+        let mut spans = vec![span(" Ctrl-]", theme.key), span(" back to sandtop's keys", Style::new())];
+        if view.session.run().is_some_and(|run| run.is_paused()) {
+            spans.extend([span("; paused at its limit, ", Style::new()), span("p", theme.key)]);
+            spans.push(span(" there to go on", Style::new()));
+        }
         return put(frame, area, spans);
     }
-    let mut keys: Vec<(&str, &str)> = vec![("- +", "limit")];
-    if view.session.is_held() {
+    let mut keys: Vec<(&str, &str)> = match view.app.replaying {
+        true => vec![("← →", "seek"), ("- +", "speed")],
+        false => vec![("- +", "limit")],
+    };
+    if view.session.is_held() && !view.app.replaying {
         keys.insert(0, ("Enter", "start"));
     }
-    keys.extend(BINDINGS.iter().filter(|b| !b.footer.is_empty()).map(|b| (b.keys, b.footer)));
+    if view.session.run().is_some_and(|run| run.is_paused()) && !view.app.replaying {
+        keys.insert(0, ("p", "paused: go on"));
+    }
+    keys.extend(bindings(view.app).iter().filter(|b| !b.footer.is_empty()).map(|b| (b.keys, b.footer)));
     let columns = |keys: &[(&str, &str)]| keys.iter().map(|(k, f)| k.width() + f.width() + 3).sum::<usize>();
     // What gives way where room is short; never the help and the way out.
-    for less in ["type", "focus", "kill", "exact", "run again"] {
+    for less in ["undo", "settings", "type", "focus", "kill", "exact", "run again", "speed", "next event"] {
         if columns(&keys) > usize::from(area.width) {
             keys.retain(|(_, footer)| *footer != less);
         }

@@ -5,12 +5,13 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{View, fit, put, span, width};
 use crate::{
-    event::Controller,
+    event::{Controller, Isolation},
     sentences::duration,
     session::{
         Run,
         outcome::{Outcome, exit_code},
     },
+    text::visible,
 };
 
 /// Draws the header.
@@ -26,22 +27,30 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     if run.started.run > 1 {
         right.push(span(format!("  run {}", run.started.run), theme.strong));
     }
+    if run.started.isolation == Isolation::LimitOnly {
+        right.push(span("  limit only · no namespaces", theme.warning));
+    }
     if run.started.widened {
         right.push(span("  widened: holds only against accidents", theme.warning));
     }
     let limit = view.words.limit(run.limit, run.limit_is_default);
     let room = usize::from(area.width);
-    let command = run.started.argv.join(" ");
+    let command = visible(&run.started.argv.join(" "));
     let short = format!("{}{}", run.limit, if run.limit_is_default { " (default)" } else { "" });
     // On the narrowest screens the default's explanation is left to the log: the command must be there.
     let long_fits = width(&right) + limit.width() + 10 + command.width().min(10) <= room;
     right.push(span(format!("  limit {} ", if long_fits { limit } else { short }), theme.limit));
+    let like = run.started.like.map(|like| format!(" {} ", view.words.like(like)));
+    if let Some(like) = like.filter(|like| width(&right) + like.width() + command.width().min(16) + 2 <= room) {
+        right.push(span(like, theme.dim));
+    }
     // What gives way first: the group, then our own name, then the end of the command.
     let version = match run.started.controller {
         Controller::V1 => "v1",
+        Controller::V2 => "v2",
     };
     let place = format!(" {version} {} ", run.started.group);
-    let brand = " sandtop ";
+    let brand = if view.app.replaying { " sandtop replay " } else { " sandtop " };
     if width(&right) + brand.width() + command.width() + place.width() + 4 <= room {
         right.push(span(place, theme.dim));
     }
@@ -70,6 +79,8 @@ fn state(view: &View, run: &Run) -> (&'static str, String, Style) {
     let (sign, text, style) = match run.outcome() {
         None if run.running.is_none() && run.started.held => ("‖", "held", theme.warning),
         None if run.running.is_none() => ("○", "starting", theme.dim),
+        None if run.is_paused() => ("‖", "PAUSED AT LIMIT", theme.danger),
+        None if run.settings.frozen == Some(true) => ("‖", "frozen", theme.warning),
         None => ("●", "running", theme.good),
         Some(Outcome::Exited | Outcome::OomSurvived) => ("■", "exited", theme.strong),
         Some(Outcome::OomKilled) => ("✖", "OOM killed", theme.danger),

@@ -6,6 +6,7 @@
 //! numbers     usage, headroom, peak, limit hits, OOM kills
 //! processes │ events
 //! output      the workload's own terminal
+//! timeline    in a replay: where it is
 //! footer      the keys that matter now
 //! ```
 //!
@@ -15,10 +16,15 @@ mod chart;
 mod events;
 mod footer;
 mod header;
+mod knobs;
+mod limit;
+mod menu;
 mod numbers;
 mod output;
+mod paused;
 mod popup;
 mod processes;
+mod timeline;
 
 use std::time::Duration;
 
@@ -33,9 +39,14 @@ use unicode_width::UnicodeWidthStr;
 use super::{
     app::{App, Focus, Popup},
     pane::Pane,
+    replay::{self, Replay},
     theme::Theme,
 };
-use crate::{sentences::Language, session::Session};
+use crate::{
+    sentences::Language,
+    session::Session,
+    text::{has_hidden, visible},
+};
 
 /// The smallest screen, in columns and rows.
 pub const SMALLEST: (u16, u16) = (60, 16);
@@ -54,6 +65,8 @@ pub struct View<'a> {
     pub theme: &'a Theme,
     /// The language.
     pub words: Language,
+    /// The replay, where this is one.
+    pub replay: Option<&'a Replay>,
 }
 
 /// Where each region is.
@@ -66,26 +79,28 @@ pub struct Regions {
     events: Rect,
     /// The region of the workload's terminal, its rule included.
     pub output: Rect,
+    timeline: Rect,
     footer: Rect,
 }
 
 impl Regions {
-    /// Divides the screen. The workload's terminal grows while it has the focus.
-    pub fn new(area: Rect, focus: Focus) -> Regions {
-        let body = area.height.saturating_sub(2 + 2); // header and footer; the numbers
+    /// Divides the screen. The workload's terminal grows while it has the focus. A replay takes so many rows for itself.
+    pub fn new(area: Rect, focus: Focus, replay: u16) -> Regions {
+        let body = area.height.saturating_sub(2 + 2 + replay); // header and footer; the numbers
         let output = if focus == Focus::Output { body * 11 / 20 } else { (body / 4).clamp(3, 16) };
         let lists = (body.saturating_sub(output) * 2 / 5).clamp(3, 24);
-        let [header, chart, numbers, lists, output, footer] = Layout::vertical([
+        let [header, chart, numbers, lists, output, timeline, footer] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Min(3),
             Constraint::Length(2),
             Constraint::Length(lists),
             Constraint::Length(output),
+            Constraint::Length(replay),
             Constraint::Length(1),
         ])
         .areas(area);
         let [processes, events] = Layout::horizontal([Constraint::Percentage(48), Constraint::Min(20)]).areas(lists);
-        Regions { header, chart, numbers, processes, events, output, footer }
+        Regions { header, chart, numbers, processes, events, output, timeline, footer }
     }
 
     /// The size of the workload's terminal: rows and columns.
@@ -100,13 +115,14 @@ pub fn render(frame: &mut Frame, view: &View) {
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         return too_small(frame, area, view);
     }
-    let regions = Regions::new(area, view.app.focus);
+    let regions = Regions::new(area, view.app.focus, replay::rows(view.replay));
     header::render(frame, regions.header, view);
     chart::render(frame, regions.chart, view);
     numbers::render(frame, regions.numbers, view);
     processes::render(frame, regions.processes, view);
     events::render(frame, regions.events, view);
     output::render(frame, regions.output, view);
+    timeline::render(frame, regions.timeline, view);
     footer::render(frame, regions.footer, view);
     if !matches!(view.app.popup, Popup::None) {
         popup::render(frame, area, view);
@@ -120,6 +136,7 @@ fn too_small(frame: &mut Frame, area: Rect, view: &View) {
         format!("this is {}×{}", area.width, area.height),
         match view.app.popup {
             Popup::ConfirmQuit => "End the workload? y n".into(),
+            Popup::Limit(_) => "a limit is being set; Esc leaves it".into(),
             _ => "q quits".into(),
         },
     ];
@@ -132,10 +149,15 @@ fn too_small(frame: &mut Frame, area: Rect, view: &View) {
     }
 }
 
-/// Writes spans into the first line of an area; what does not fit is cut.
+/// Writes spans into the first line of an area; what does not fit is cut. Whatever they say, they say it as text.
 fn put(frame: &mut Frame, area: Rect, spans: Vec<Span<'_>>) {
     if area.height > 0 && area.width > 0 {
-        frame.render_widget(Line::from(spans), Rect { height: 1, ..area });
+        let safe = |span: Span<'_>| match has_hidden(&span.content) {
+            true => Span::styled(visible(&span.content), span.style),
+            false => Span::styled(span.content.into_owned(), span.style),
+        };
+        let line: Vec<Span> = spans.into_iter().map(safe).collect();
+        frame.render_widget(Line::from(line), Rect { height: 1, ..area });
     }
 }
 
@@ -188,3 +210,5 @@ fn span(text: impl Into<String>, style: Style) -> Span<'static> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_knobs;

@@ -1,13 +1,18 @@
 //! Two lines of numbers: how full, of what, and what has happened to it so far.
 
+use std::time::Duration;
+
 use ratatui::{Frame, layout::Rect, style::Style, text::Span};
 
 use super::{View, put, span, width};
 use crate::{
-    sentences::Word,
+    sentences::{Word, clock, duration},
     session::Run,
     units::{Limit, size, size_column},
 };
+
+/// A write that takes this long is shown while it lasts; most take microseconds.
+const PENDING: Duration = Duration::from_millis(50);
 
 /// Draws the numbers.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
@@ -38,9 +43,12 @@ fn usage(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
         if let Some(kernel) = stat.kernel {
             part(kernel, "kernel", theme.held);
         }
+        if let Some(swap) = run.swap.filter(|swap| *swap > 0) {
+            part(swap, "swapped out", theme.warning);
+        }
     }
-    let all: usize =
-        parts.iter().map(|part| width(part)).sum::<usize>() + if view.session.next_limit.is_some() { 18 } else { 0 };
+    let first = under_way(view, run);
+    let all: usize = first.iter().chain(&parts).map(|part| width(part)).sum();
     if let Limit::Bytes(limit) = limit {
         let bar = room.saturating_sub(width(&spans) + all + 9).min(48);
         if bar >= 8 {
@@ -49,15 +57,39 @@ fn usage(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
         let percent = (run.usage() * 100 / limit.max(1)).min(999);
         spans.push(span(format!(" {percent:>3}% "), theme.strong));
     }
-    if let Some(next) = view.session.next_limit {
-        parts.insert(0, [span(format!("  next run {next} "), theme.act), span("", theme.dim)]);
-    }
-    for part in parts {
+    for part in first.into_iter().chain(parts) {
         if width(&spans) + width(&part) <= room {
             spans.extend(part); // a number that would be cut would lie
         }
     }
     spans
+}
+
+/// What becomes of the limit and of other settings: what is being written now, what the schedule moves next, what holds for the next run.
+fn under_way(view: &View, run: &Run) -> Vec<[Span<'static>; 2]> {
+    let theme = view.theme;
+    let mut told = Vec::new();
+    let mut tell = |text: String, style: Style| told.push([span("  ", theme.dim), span(text + " ", style)]);
+    let alive = run.ended.is_none();
+    if let Some((since, target)) = run.moves.writing()
+        && let since = view.now.saturating_sub(since)
+        && since >= PENDING
+    {
+        let last = run.moves.ordered_last().filter(|last| *last != target);
+        let behind = last.map_or(String::new(), |last| format!(", then {last}"));
+        tell(format!("writing limit {target}{behind} for {:.1} s …", since.as_secs_f64()), theme.warning);
+    }
+    if let Some(change) = run.changing.first().filter(|_| alive) {
+        tell(format!("writing: {} …", view.words.change(*change, view.session)), theme.warning);
+    }
+    let elapsed = run.running.map(|_| run.elapsed(view.now)).filter(|_| alive);
+    if let Some((elapsed, next)) = elapsed.and_then(|elapsed| Some((elapsed, run.moves.next_planned(elapsed)?))) {
+        tell(format!("→ {} in {:.1} s", next.to, (next.at - elapsed).as_secs_f64()), theme.act);
+    }
+    if let Some(next) = view.session.next_limit.filter(|_| !view.app.replaying) {
+        tell(format!("next run {next}"), theme.act);
+    }
+    told
 }
 
 /// The bar: held, cache, and what is free, in eighths of a cell.
@@ -79,17 +111,34 @@ fn gauge(view: &View, run: &Run, limit: u64, width: usize) -> Vec<Span<'static>>
 fn counts(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
     let theme = view.theme;
     let number = |n: Option<u64>| n.map_or_else(|| "–".to_string(), |n| n.to_string());
-    let kills = run.oom_kills();
+    let kills = run.oom_kills_shown();
     let kill_style = if kills.unwrap_or(0) > 0 { theme.danger } else { theme.strong };
     let hits = match run.hit_rate {
-        rate if rate >= 1.0 && run.ended.is_none() => format!("{} (+{rate:.0}/s)", number(run.limit_hits())),
-        _ => number(run.limit_hits()),
+        rate if rate >= 1.0 && run.ended.is_none() => format!("{} (+{rate:.0}/s)", number(run.limit_hits_shown())),
+        _ => number(run.limit_hits_shown()),
+    };
+    // Without the kernel's word it is only the highest that was seen.
+    let peak = match run.peak_is_kernels {
+        _ if run.last.is_none() => "–".to_string(),
+        true => size(run.peak_shown()),
+        false => format!("≥ {}", size(run.peak_shown())),
     };
     let mut items = vec![
-        ("peak", size(run.peak), theme.strong, Some(Word::Peak)),
+        ("peak", peak, theme.strong, run.peak_is_kernels.then_some(Word::Peak)),
         ("limit hits", hits, theme.strong, Some(Word::LimitHits)),
         ("OOM kills", number(kills), kill_style, Some(Word::OomKills)),
     ];
+    if let Some(at) = run.since.at {
+        items.push(("since", clock(at.saturating_sub(run.origin())), theme.act, None)); // not since the start
+    }
+    // Once it is over the rate says nothing, and the sum does. Without PSI there is neither.
+    let (stalled, style) = match run.pressure {
+        Some(pressure) if run.ended.is_some() => (duration(Duration::from_micros(pressure.some_us)), theme.strong),
+        Some(_) if run.stalled >= 0.1 => (format!("{:.0}%", run.stalled * 100.0), theme.warning),
+        Some(_) => (format!("{:.0}%", run.stalled * 100.0), theme.strong),
+        None => ("–".to_string(), theme.dim),
+    };
+    items.push(("stalled", stalled, style, Some(Word::Stalled)));
     if run.ended.is_none() {
         let headroom = ("headroom", headroom(run, room >= 100), theme.strong, None);
         // Where room is short it is the first to give way: usage and limit say it as well.

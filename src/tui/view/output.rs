@@ -6,35 +6,58 @@ use ratatui::{
     style::{Color, Modifier, Style},
 };
 
-use super::{View, rule};
-use crate::tui::app::{Focus, Popup};
+use super::{View, events::wrap, put, rule, span};
+use crate::{
+    text::{has_hidden, visible_only},
+    tui::app::{Focus, Popup},
+};
 
 /// Draws the terminal, and its cursor where typing goes to it.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let focused = view.app.focus == Focus::Output;
     let hint = match (focused, view.app.alive) {
         (true, true) => "typing goes to the workload · Ctrl-] comes back",
-        (true, false) => "the workload has ended",
+        (true, false) if !view.app.replaying => "the workload has ended",
         _ => "",
     };
     rule(frame, area, "output", hint, view.theme, focused);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    if view.replay.is_some_and(|replay| !replay.player.has_terminal) {
+        let lines = wrap(view.words.no_output(), usize::from(body.width).saturating_sub(1));
+        for (y, line) in (body.y..body.bottom()).zip(lines) {
+            put(frame, Rect { y, height: 1, ..body }, vec![span(format!(" {line}"), view.theme.dim)]);
+        }
+        return;
+    }
     let screen = view.pane.screen();
     let (rows, cols) = screen.size();
+    let (cursor_row, cursor_col) = screen.cursor_position();
+    // A recorded terminal may have more rows than there is room for: those around its cursor are shown.
+    let most = rows.get().saturating_sub(body.height);
+    let above = (cursor_row + 1).saturating_sub(body.height).min(most);
     let buffer = frame.buffer_mut();
-    for row in 0..rows.get().min(body.height) {
+    for row in 0..(rows.get() - above).min(body.height) {
         for col in 0..cols.get().min(body.width) {
-            let Some(cell) = screen.cell(row, col) else { continue };
+            let Some(cell) = screen.cell(above + row, col) else { continue };
             if cell.is_wide_continuation() {
                 continue;
             }
             let symbol = if cell.has_contents() { cell.contents() } else { " " };
+            // What turns the direction of writing takes no cell of its own, and would turn the rest of the screen.
+            let seen: String;
+            let symbol = match has_hidden(symbol) {
+                true => {
+                    seen = visible_only(symbol);
+                    &seen
+                }
+                false => symbol,
+            };
             if symbol != " " || cell.bgcolor() != vt100::Color::Default || cell.inverse() {
                 buffer[(body.x + col, body.y + row)].set_symbol(symbol).set_style(style(cell, view.theme.colour));
             }
         }
     }
-    let (row, col) = screen.cursor_position();
+    let (row, col) = (cursor_row.saturating_sub(above), cursor_col);
     let inside = row < body.height && col < body.width;
     if focused && view.app.alive && inside && !screen.hide_cursor() && matches!(view.app.popup, Popup::None) {
         frame.set_cursor_position(Position::new(body.x + col, body.y + row));

@@ -1,23 +1,26 @@
-//! What lies over the screen: the keys, a question, or the line for a limit.
+//! What lies over the screen: the keys, or a question. The line for a limit and the panel of a pause have files of their own.
 
 use ratatui::{
     Frame,
-    layout::{Position, Rect},
+    layout::Rect,
     style::Style,
-    text::{Line, Span},
-    widgets::{Block, Clear, Paragraph, Wrap},
+    text::Line,
+    widgets::{Block, Clear, Paragraph},
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, span};
-use crate::tui::{app::Popup, input::BINDINGS};
+use super::{View, knobs, limit, menu, paused, span};
+use crate::tui::{app::Popup, input::bindings};
 
 /// Draws the open popup.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     match &view.app.popup {
         Popup::None => {}
         Popup::Help => help(frame, area, view),
-        Popup::Limit(input) => limit(frame, area, view, input),
+        Popup::Paused => paused::render(frame, area, view),
+        Popup::Limit(line) => limit::render(frame, area, view, line),
+        Popup::Knobs(panel) => knobs::render(frame, area, view, panel),
+        Popup::Process(menu) => menu::render(frame, area, view, menu),
         // It may end while the question stands; the answer is still wanted.
         Popup::ConfirmQuit if view.app.alive => {
             question(frame, area, view, "The workload still runs.", "End it, and quit?")
@@ -31,7 +34,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
 }
 
 /// An empty box in the middle, and the area inside it.
-fn boxed(frame: &mut Frame, area: Rect, view: &View, title: &str, width: u16, height: u16) -> Rect {
+pub(super) fn boxed(frame: &mut Frame, area: Rect, view: &View, title: &str, width: u16, height: u16) -> Rect {
     let (width, height) = ((width + 4).min(area.width), (height + 2).min(area.height));
     let outer = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
     frame.render_widget(Clear, outer);
@@ -56,45 +59,17 @@ fn question(frame: &mut Frame, area: Rect, view: &View, what: &str, then: &str) 
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-fn limit(frame: &mut Frame, area: Rect, view: &View, input: &tui_input::Input) {
-    // Below the numbers: they are what one chooses by.
-    let lower = Rect { y: area.y + area.height / 2, height: area.height - area.height / 2, ..area };
-    let inner = boxed(frame, lower, view, "limit", 66, 5);
-    let scroll = input.visual_scroll(usize::from(inner.width).saturating_sub(3));
-    let shown: String = input.value().chars().skip(scroll).collect();
-    let now = view.session.limit().map_or(String::new(), |limit| limit.to_string());
-    let below = match (input.value().trim(), view.app.limit_typed(view.session, input.value())) {
-        ("", _) => span("80M, 1.5G, +10%, -16M, 50% or max", view.theme.dim),
-        (_, Ok(limit)) => span(format!("{now} → {limit}"), view.theme.act),
-        (_, Err(why)) => span(why, view.theme.danger),
-    };
-    let keys: Vec<Span> = vec![
-        span("Enter", view.theme.key),
-        span(if view.app.alive { " set it now    " } else { " set it for the next run    " }, Style::new()),
-        span("Esc", view.theme.key),
-        span(" leave it", Style::new()),
-    ];
-    let lines = vec![
-        Line::from(vec![span("› ", view.theme.strong), span(shown, view.theme.strong)]),
-        Line::from(below),
-        Line::default(),
-        Line::from(keys),
-    ];
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), inner);
-    let cursor = input.visual_cursor().max(scroll) - scroll;
-    frame.set_cursor_position(Position::new(inner.x + 2 + cursor as u16, inner.y));
-}
-
 fn help(frame: &mut Frame, area: Rect, view: &View) {
-    let keys = BINDINGS.iter().map(|b| b.keys.width()).max().unwrap_or(0);
-    let lines: Vec<Line> = BINDINGS
+    let keys = bindings(view.app).iter().map(|b| b.keys.width()).max().unwrap_or(0);
+    let said = |help: &str| help.replace("{step}", &view.app.step.to_string());
+    let lines: Vec<Line> = bindings(view.app)
         .iter()
         .map(|b| {
             let pad = " ".repeat(keys - b.keys.width() + 2);
-            Line::from(vec![span(b.keys, view.theme.key), span(format!("{pad}{}", b.help), Style::new())])
+            Line::from(vec![span(b.keys, view.theme.key), span(format!("{pad}{}", said(b.help)), Style::new())])
         })
         .collect();
-    let width = BINDINGS.iter().map(|b| b.help.width()).max().unwrap_or(0) + keys + 2;
+    let width = bindings(view.app).iter().map(|b| said(b.help).width()).max().unwrap_or(0) + keys + 2;
     let inner = boxed(frame, area, view, "keys", width as u16, lines.len() as u16);
     let most = lines.len().saturating_sub(usize::from(inner.height));
     let top = view.app.help_top.min(most) as u16;

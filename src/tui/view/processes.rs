@@ -1,10 +1,5 @@
 //! The processes as a tree: who holds how much. The killed stay, struck.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    time::Duration,
-};
-
 use ratatui::{
     Frame,
     layout::Rect,
@@ -17,7 +12,8 @@ use super::{View, fit, put, rule, span};
 use crate::{
     sentences::moment,
     session::{Row, Run},
-    tui::app::Focus,
+    text::visible,
+    tui::{app::Focus, rows},
     units::size_column,
 };
 
@@ -34,28 +30,37 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let wide = area.width >= WIDE;
     let share = if wide { "  SHARE" } else { "" };
     put(frame, line(0), vec![span(format!("   PID  CPU%     RSS{share}  COMMAND"), view.theme.dim)]);
-    let rows = tree(view, run);
+    let rows = rows::listed(run, view.now);
     let room = usize::from(area.height.saturating_sub(2));
-    let top = view.app.processes_top.min(rows.len().saturating_sub(room));
-    for (n, (depth, row)) in rows.into_iter().skip(top).take(room).enumerate() {
-        put(frame, line(n as u16 + 1), process(view, run, depth, row, usize::from(area.width)));
+    let here = view.app.cursor.and_then(|cursor| cursor.place(&rows));
+    let top = here.map_or(0, |row| (row + 1).saturating_sub(room));
+    for (n, (depth, row)) in rows.into_iter().enumerate().skip(top).take(room) {
+        let mut spans = process(view, run, depth, row, usize::from(area.width));
+        if Some(n) == here {
+            spans.iter_mut().for_each(|span| span.style = span.style.add_modifier(Modifier::REVERSED));
+            mark(&mut spans);
+        }
+        put(frame, line((n - top) as u16 + 1), spans);
     }
 }
 
 /// With fewer columns than this the share gives way to the command.
 const WIDE: u16 = 46;
 
-/// A workload that respawns what is killed would fill the table with the dead: only the newest stay.
-const KILLED_SHOWN: usize = 4;
-
-/// A process that ended by itself is shown this long.
-const FADE: Duration = Duration::from_secs(2);
+/// The row that the user stands on is told by a sign as well.
+fn mark(spans: &mut [Span<'static>]) {
+    if let Some(span) = spans.first_mut()
+        && let Some(rest) = span.content.strip_prefix(' ')
+    {
+        span.content = format!("▸{rest}").into();
+    }
+}
 
 fn process(view: &View, run: &Run, depth: usize, row: &Row, width: usize) -> Vec<Span<'static>> {
     let process = &row.process;
     let pid = process.pid.map_or_else(|| format!("({})", process.host_pid), |pid| pid.to_string());
     let rss = size_column(process.usage.rss);
-    let command = if process.command.is_empty() { &process.name } else { &process.command };
+    let command = &visible(if process.command.is_empty() { &process.name } else { &process.command });
     let branch = if depth == 0 { String::new() } else { format!("{}└─ ", "  ".repeat((depth - 1).min(8))) };
     let share = match (run.usage(), row.died) {
         (1.., None) => format!("{}%", (process.usage.anon * 100 / run.usage()).min(100)),
@@ -83,41 +88,4 @@ fn process(view: &View, run: &Run, depth: usize, row: &Row, width: usize) -> Vec
     }
     let command = fit(command, room.saturating_sub(end.width()));
     vec![span(start, style), span(command, style.add_modifier(Modifier::CROSSED_OUT)), span(end, style)]
-}
-
-/// The rows in tree order, with their depth. One whose parent is not in the sandbox any more is a root.
-fn tree<'a>(view: &View, run: &'a Run) -> Vec<(usize, &'a Row)> {
-    let mut killed: Vec<Duration> =
-        run.processes.values().filter(|row| row.oom_killed).filter_map(|row| row.died).collect();
-    killed.sort_unstable();
-    let oldest_shown = killed.len().checked_sub(KILLED_SHOWN).map_or(Duration::ZERO, |n| killed[n]);
-    let shown = |row: &Row| match row.died {
-        Some(at) if row.oom_killed => at >= oldest_shown,
-        Some(at) => run.ended.is_some() || view.now.saturating_sub(at) <= FADE,
-        None => true,
-    };
-    let rows: BTreeMap<i32, &Row> =
-        run.processes.iter().filter(|(_, row)| shown(row)).map(|(pid, row)| (*pid, row)).collect();
-    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    let mut roots = Vec::new();
-    for (pid, row) in &rows {
-        let parent = row.process.parent;
-        match rows.contains_key(&parent) && parent != *pid {
-            true => children.entry(parent).or_default().push(*pid),
-            false => roots.push(*pid),
-        }
-    }
-    let mut ordered = Vec::new();
-    let mut seen = HashSet::new();
-    let mut stack: Vec<(usize, i32)> = roots.into_iter().rev().map(|pid| (0, pid)).collect();
-    while let Some((depth, pid)) = stack.pop() {
-        if seen.insert(pid)
-            && let Some(row) = rows.get(&pid)
-        {
-            ordered.push((depth, *row));
-            let below = children.get(&pid).into_iter().flatten().rev();
-            stack.extend(below.map(|child| (depth + 1, *child)));
-        }
-    }
-    ordered
 }

@@ -1,0 +1,190 @@
+//! The files that tell others of a run: JSON, JUnit, Markdown. Each is opened before the run and written when it is over, from one [`Document`].
+//!
+//! A file that cannot be opened costs no run; a run that fails, or that could not even be started, still writes them all. Refuses: to know more
+//! than the document.
+
+mod junit;
+mod summary;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    cli,
+    error::{Error, Result},
+    files,
+    headless::tell,
+    resolve,
+    result::{Document, document, failed},
+    session::Session,
+    supervisor::internal_error,
+};
+
+/// All that were asked for, open.
+pub struct Outputs {
+    sinks: Vec<Sink>,
+    command: Vec<String>,
+}
+
+/// One of them.
+struct Sink {
+    form: &'static Form,
+    path: PathBuf,
+    to: Box<dyn Write>,
+}
+
+/// What is written, and how.
+struct Form {
+    text: fn(&Document) -> Result<String>,
+    /// What is there stays.
+    appends: bool,
+    /// Whoever asked for it cannot do without: the run has failed where it cannot be written.
+    needed: bool,
+}
+
+const JSON: Form = Form { text: json, appends: false, needed: true };
+const JUNIT: Form = Form { text: |document| Ok(junit::xml(document)), appends: false, needed: false };
+const SUMMARY: Form = Form { text: |document| Ok(summary::page(document)), appends: true, needed: false };
+
+impl Outputs {
+    /// Opens them. `recording` is where the run will be recorded, if it will.
+    ///
+    /// # Errors
+    /// When one cannot be opened; those that could are told of it.
+    pub fn open(wanted: &cli::Outputs, recording: Option<&Path>, command: &[OsString]) -> Result<Outputs> {
+        files::are_distinct(&[
+            ("--json", wanted.json.as_deref()),
+            ("--junit", wanted.junit.as_deref()),
+            ("--summary", wanted.summary.as_deref()),
+            ("--record", recording),
+        ])?;
+        let mut refused = None;
+        let wanted = [(&JSON, &wanted.json), (&JUNIT, &wanted.junit), (&SUMMARY, &wanted.summary)];
+        let mut outputs = Outputs { sinks: Vec::new(), command: resolve::shown(command) };
+        for (form, path) in wanted {
+            let Some(path) = path else { continue };
+            match open(path, form.appends) {
+                Ok(to) => outputs.sinks.push(Sink { form, path: path.clone(), to }),
+                Err(e) => refused = refused.or(Some(e)),
+            }
+        }
+        let Some(e) = refused else { return Ok(outputs) };
+        let document = failed(&Session::default(), &outputs.command, now_ms(), &e);
+        outputs.put(&document).iter().for_each(|e| tell(&e.to_string()));
+        Err(e)
+    }
+
+    /// Writes what the session adds up to, or why there is no result; the exit code, or the error, as it was.
+    ///
+    /// # Errors
+    /// The error that was given, or that the JSON cannot be written.
+    pub fn write(self, session: &Session, ended: Result<u8>) -> Result<u8> {
+        if self.sinks.is_empty() {
+            return ended;
+        }
+        let document = match &ended {
+            Ok(_) => document(session).ok_or_else(|| internal_error("a run without a result"))?,
+            Err(e) => failed(session, &self.command, now_ms(), e),
+        };
+        match (ended, self.put(&document)) {
+            (Ok(_), Some(unwritten)) => Err(unwritten),
+            (ended, unwritten) => {
+                unwritten.iter().for_each(|e| tell(&e.to_string()));
+                ended
+            }
+        }
+    }
+
+    /// Writes them all, and tells of what could not be written; an error where that was needed.
+    fn put(self, document: &Document) -> Option<Error> {
+        files::limits_are_errors();
+        let mut unwritten = None;
+        for sink in self.sinks {
+            let needed = sink.form.needed;
+            match sink.write(document) {
+                Err(e) if needed => unwritten = Some(e),
+                Err(e) => tell(&e.to_string()),
+                Ok(()) => {}
+            }
+        }
+        unwritten
+    }
+}
+
+impl Sink {
+    fn write(mut self, document: &Document) -> Result<()> {
+        let text = (self.form.text)(document)?;
+        match self.to.write_all(text.as_bytes()).and_then(|()| self.to.flush()) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()), // the reader has what it wanted
+            other => other.map_err(|e| match self.path == Path::new("-") {
+                true => Error::sys("write to standard output", e),
+                false => Error::io("write", &self.path, e),
+            }),
+        }
+    }
+}
+
+fn json(document: &Document) -> Result<String> {
+    crate::result::json(document).map_err(|e| internal_error(&e.to_string()))
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+/// Opens the file before the run, so that a bad path costs no run. Under sudo it is the caller's.
+fn open(path: &Path, appends: bool) -> Result<Box<dyn Write>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdout()));
+    }
+    Ok(Box::new(files::open(path, appends, 0o666)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::Controller, result::RunDocument, session::outcome::Outcome};
+
+    /// The document of `make test`, which passed, with a change.
+    pub fn document(change: impl FnOnce(&mut RunDocument)) -> Document {
+        let mut run = RunDocument {
+            run: Some(1),
+            command: vec!["make".into(), "test".into()],
+            started_ms: 1_767_323_045_000,
+            outcome: Some(Outcome::Exited),
+            verdict: Some("make exited 0 after 1.25 s; peak 93M of 100M, 0 limit hits; exit code 0".into()),
+            exit_code: Some(0),
+            sandtop_exit_code: Some(0),
+            wall_seconds: Some(1.25),
+            limit_bytes: Some(100 << 20),
+            limit_at_start_bytes: Some(100 << 20),
+            swap_allowed_bytes: Some(0),
+            peak_bytes: Some(93 << 20),
+            highest_bytes: Some(93 << 20),
+            limit_hits: Some(0),
+            oom_kills: Some(0),
+            controller: Some(Controller::V2),
+            ..RunDocument::default()
+        };
+        change(&mut run);
+        Document { schema: 1, run, error: None, earlier_runs: Vec::new(), forgotten_runs: 0 }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_told_to_those_that_could() {
+        let dir = tempfile::tempdir().unwrap();
+        let (json, summary) = (dir.path().join("x.json"), dir.path().join("x.md"));
+        let junit = Some(dir.path().join("no/such/x.xml"));
+        let wanted = cli::Outputs { json: Some(json.clone()), junit, summary: Some(summary.clone()) };
+        let e = Outputs::open(&wanted, None, &["make".into()]).err().unwrap();
+        assert!(e.to_string().contains("no/such/x.xml"), "{e}");
+        let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+        assert_eq!((&json["outcome"], &json["sandtop_exit_code"]), (&"failed_to_start".into(), &125.into()));
+        assert!(json["error"]["message"].as_str().unwrap().contains("no/such/x.xml"), "{json}");
+        assert!(std::fs::read_to_string(summary).unwrap().contains("no/such/x.xml"), "also what comes after it");
+    }
+}

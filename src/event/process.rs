@@ -1,0 +1,61 @@
+//! The processes of a run: plain data, that travels as what changed.
+
+use serde::{Deserialize, Serialize};
+
+/// One process of the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// The pid outside the sandbox.
+    pub host_pid: i32,
+    /// The pid inside, where it could be read.
+    pub pid: Option<i32>,
+    /// The parent's pid outside.
+    pub parent: i32,
+    /// The kernel's name for it (at most 15 bytes).
+    pub name: String,
+    /// Its command line, cut to a readable length; empty for one that has none.
+    pub command: String,
+    /// The part that changes.
+    pub usage: ProcessUsage,
+}
+
+/// The part of a process that changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessUsage {
+    /// Resident memory in bytes, shared pages included (`/proc/PID/statm`).
+    pub rss: u64,
+    /// The anonymous part of it, in bytes: what is charged to the process's own group, file pages being whoever's who read them first.
+    #[serde(default)]
+    pub anon: u64,
+    /// CPU time used so far, user and system, in milliseconds (`/proc/PID/stat`).
+    pub cpu_ms: u64,
+    /// Threads (`/proc/PID/stat`).
+    pub threads: u32,
+    /// The state letter of `/proc/PID/stat`; a space where it was not read yet.
+    pub state: char,
+    /// How readily the OOM killer takes it, -1000 to 1000 (`/proc/PID/oom_score_adj`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub oom_score_adj: i32,
+}
+
+fn is_zero(n: &i32) -> bool {
+    *n == 0
+}
+
+/// Processes that were born, changed or died.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessChanges {
+    /// New ones, or ones that became another program (exec).
+    pub born: Vec<Process>,
+    /// Those whose numbers moved, by outside pid.
+    pub changed: Vec<(i32, ProcessUsage)>,
+    /// Those that are gone, by outside pid.
+    pub died: Vec<i32>,
+}
+
+impl ProcessChanges {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.born.is_empty() && self.changed.is_empty() && self.died.is_empty()
+    }
+}

@@ -1,0 +1,114 @@
+//! What is read from a group: plain data. What this kernel does not offer is `None`, never 0 and never -1.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::Limit;
+
+/// Raw readings of the group at one instant, in bytes where not said otherwise. What the kernel does not offer is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// What is charged to the group (`memory.usage_in_bytes`, v2 `memory.current`); moves in steps of 256 KiB per CPU.
+    pub usage: u64,
+    /// The highest usage since the last sample (`memory.max_usage_in_bytes`, v2 `memory.peak`, read and reset). A
+    /// kernel that cannot reset it tells only new highs; one without the file, nothing.
+    pub peak: Option<u64>,
+    /// How often a charge met the limit, since the group was made (`memory.failcnt`, v2 `max` in `memory.events.local`).
+    pub limit_hits: Option<u64>,
+    /// Processes of the whole subtree that the OOM killer killed, since the group was made (`oom_kill` in `memory.oom_control`,
+    /// v2 in `memory.events`; v2's `oom` beside it is no count of anything).
+    pub oom_kills: Option<u64>,
+    /// What the usage consists of; read less often than the rest.
+    pub stat: Option<MemoryStat>,
+    /// What is swapped out, in bytes (v2 `memory.swap.current`); as often as `stat`.
+    #[serde(default)]
+    pub swap: Option<u64>,
+    /// Time lost to waiting for memory (`memory.pressure`); as often as `stat`.
+    #[serde(default)]
+    pub pressure: Option<Pressure>,
+    /// The machine's free swap, in bytes (sysinfo(2)), where it is not what it was at the sample that told it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap_free: Option<u64>,
+}
+
+/// Time that processes of the group lost waiting for memory since it was made, in microseconds (`total=` in `memory.pressure`,
+/// Documentation/accounting/psi.rst).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pressure {
+    /// Some process waited.
+    pub some_us: u64,
+    /// Every process that could run waited.
+    pub full_us: u64,
+}
+
+/// The group's other settings, as the kernel has them. What this kernel or this group lacks is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Above it allocations are slowed down (v2 `memory.high`).
+    pub high: Option<Limit>,
+    /// Above it the group is reclaimed from first when the machine is short (v1 `memory.soft_limit_in_bytes`).
+    pub soft_limit: Option<Limit>,
+    /// How much may be swapped out (v2 `memory.swap.max`; v1 `memory.memsw.limit_in_bytes` less the limit).
+    pub swap_limit: Option<Limit>,
+    /// Whether an OOM kill takes all processes (v2 `memory.oom.group`).
+    pub oom_group: Option<bool>,
+    /// How readily the group is swapped out (v1 `memory.swappiness`).
+    pub swappiness: Option<u64>,
+    /// Whether the processes are frozen (v2 or the twin's `cgroup.events`).
+    pub frozen: Option<bool>,
+    /// How many processes and threads there may be (`pids.max`): a number or `max`.
+    pub pids_limit: Option<String>,
+    /// CPU time in microseconds per period in microseconds (v2 `cpu.max`; v1 `cpu.cfs_quota_us` and `cpu.cfs_period_us`): `max 100000`.
+    pub cpu: Option<String>,
+    /// What this kernel can do to the group.
+    pub can: Abilities,
+}
+
+/// What this kernel can do to a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Abilities {
+    /// Tell the highest usage (`memory.peak`, 5.19; v1 always).
+    pub peak: bool,
+    /// Reset it between samples (6.12; v1 always).
+    pub peak_reset: bool,
+    /// Stop all processes at once (`cgroup.freeze`).
+    pub freeze: bool,
+    /// Kill all processes at once (`cgroup.kill`, 5.14).
+    pub kill: bool,
+    /// Reclaim on demand (`memory.reclaim`, 5.19; v1 `memory.force_empty`).
+    pub reclaim: bool,
+    /// Tell time lost to waiting (`memory.pressure`).
+    pub pressure: bool,
+}
+
+/// What the usage consists of, in bytes (`memory.stat`; v1 the `total_` lines, and `memory.kmem.usage_in_bytes`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryStat {
+    /// Anonymous memory: heap, stack, private mappings. Without swap it cannot be given back.
+    pub anon: u64,
+    /// File cache without shared memory: can be given back.
+    pub file: u64,
+    /// Shared memory and tmpfs: cannot be given back without swap.
+    pub shmem: u64,
+    /// What the kernel holds for the group, where it counts that.
+    pub kernel: Option<u64>,
+    /// The part of `file` that is not on the disk yet, or on its way there (`dirty` and `writeback`; v2 `file_dirty` and `file_writeback`): it is
+    /// written before it can go.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unwritten: u64,
+    /// What reclaim can take without swap (`active_file` and `inactive_file`), where that is not all of `file`: what is locked into memory is not
+    /// in it, and anonymous memory that a program has given up (MADV_FREE) is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evictable: Option<u64>,
+    /// What reclaim cannot take even with swap: memory that is locked (`unevictable`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub locked: u64,
+    /// The part of `kernel` that goes with what it describes (v2 `slab_reclaimable`; v1 does not tell it).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slab_reclaimable: Option<u64>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}

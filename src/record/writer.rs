@@ -1,0 +1,287 @@
+//! The recorder: a thread of its own behind a bounded queue.
+//!
+//! A slow disk loses events, which is counted and told; a full one ends the recording, which is told too; neither is felt by the run. What was
+//! written a second ago can be read back, whatever happens to sandtop.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, BufWriter, Write},
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use flate2::{Compression, write::GzEncoder};
+
+use super::format::{self, Header};
+use crate::{
+    error::{Error, Result, reason},
+    event::{Event, Note, Stamped},
+    tap::Tap,
+};
+
+/// How many events may wait for the disk …
+const WAITING: usize = 16 * 1024;
+
+/// … and how many bytes of workload output in them.
+const OUTPUT_WAITING: usize = 2 << 20;
+
+/// Workload output is recorded up to here, in bytes; after that the newest is kept.
+const OUTPUT_CAP: usize = 16 << 20;
+
+/// How much of the newest output is kept past the cap, in bytes.
+const OUTPUT_NEWEST: usize = 1 << 20;
+
+/// How long the end waits for a file that takes nothing: a pipe that nobody reads, a network file system that hangs.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What was written is out of our hands after this.
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
+
+/// Where a recording goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The file; `.gz` at its end compresses it.
+    pub path: PathBuf,
+}
+
+/// The supervisor's side of the recorder. Dropping it writes what waits and closes the file.
+pub struct Recorder {
+    to: Option<Sender<Stamped>>,
+    shared: Arc<Shared>,
+    told: bool,
+    path: PathBuf,
+    thread: Option<JoinHandle<()>>,
+    /// Hangs up when the thread has ended.
+    ended: Receiver<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    lost: AtomicU64,
+    output_waiting: AtomicUsize,
+    failure: Mutex<Option<String>>,
+}
+
+impl Recorder {
+    /// Starts recording to this open file.
+    ///
+    /// # Errors
+    /// When no thread can be made.
+    pub fn start(file: File, target: &Target, header: Header) -> Result<Recorder> {
+        let (to, inbox) = bounded(WAITING);
+        let shared = Arc::new(Shared::default());
+        let theirs = shared.clone();
+        let path = target.path.clone();
+        let (alive, ended) = bounded::<()>(0);
+        let work = move || {
+            let _alive = alive;
+            crate::files::limits_are_errors();
+            if let Err(e) = write_all(&inbox, file, &path, &header, &theirs)
+                && let Ok(mut failure) = theirs.failure.lock()
+            {
+                *failure = Some(format!("cannot write {}: {}", path.display(), reason(&e)));
+            }
+        };
+        let thread = std::thread::Builder::new().name("sandtop-record".into()).spawn(work);
+        let thread = Some(thread.map_err(|e| Error::sys("start the recorder's thread", e))?);
+        Ok(Recorder { to: Some(to), shared, told: false, path: target.path.clone(), thread, ended })
+    }
+}
+
+impl Tap for Recorder {
+    fn take(&mut self, stamped: &Stamped) {
+        let Some(to) = &self.to else { return };
+        if let Event::Output(bytes) = &stamped.event
+            && self.shared.output_waiting.fetch_add(bytes.len(), Ordering::Relaxed) > OUTPUT_WAITING
+        {
+            self.shared.output_waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if to.try_send(stamped.clone()).is_err() {
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn trouble(&mut self) -> Option<Note> {
+        let reason = self.shared.failure.lock().ok()?.clone().filter(|_| !self.told)?;
+        self.told = true;
+        Some(Note::RecordingLost { reason })
+    }
+
+    /// Writes what waits, and closes the file. One that takes nothing is left.
+    fn finish(&mut self) -> Option<Note> {
+        self.to = None;
+        let thread = self.thread.take()?;
+        if self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            self.told = true;
+            let reason =
+                format!("{} took nothing for {} s: its end is missing", self.path.display(), PATIENCE.as_secs());
+            return Some(Note::RecordingLost { reason });
+        }
+        let _ = thread.join();
+        self.trouble()
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// The file behind its compression, if it has one.
+enum Out {
+    Plain(BufWriter<File>),
+    Compressed(Box<GzEncoder<File>>),
+}
+
+impl Out {
+    fn new(file: File, compressed: bool) -> Out {
+        match compressed {
+            true => Out::Compressed(Box::new(GzEncoder::new(file, Compression::new(5)))),
+            false => Out::Plain(BufWriter::new(file)),
+        }
+    }
+
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        match self {
+            Out::Plain(out) => out.write_all(line),
+            Out::Compressed(out) => out.write_all(line),
+        }
+    }
+
+    /// Everything so far can be read back after this. A file that was removed takes it all, and nobody will ever read it.
+    fn flush(&mut self) -> io::Result<()> {
+        let file = match self {
+            Out::Plain(out) => {
+                out.flush()?;
+                out.get_ref()
+            }
+            Out::Compressed(out) => {
+                out.flush()?;
+                out.get_ref()
+            }
+        };
+        let about = file.metadata()?;
+        if about.is_file() && about.nlink() == 0 {
+            return Err(io::Error::other("the file was removed"));
+        }
+        Ok(())
+    }
+
+    fn close(mut self) -> io::Result<()> {
+        self.flush()?;
+        match self {
+            Out::Plain(_) => Ok(()),
+            Out::Compressed(out) => out.finish().map(drop),
+        }
+    }
+}
+
+/// The thread: until the supervisor hangs up.
+fn write_all(
+    inbox: &Receiver<Stamped>,
+    file: File,
+    path: &std::path::Path,
+    header: &Header,
+    shared: &Shared,
+) -> io::Result<()> {
+    let mut out = Out::new(file, path.extension().is_some_and(|e| e == "gz"));
+    let mut output = OutputCap::default();
+    out.write(&format::header_line(header))?;
+    out.flush()?;
+    let mut flushed = Instant::now();
+    let mut dirty = false;
+    loop {
+        let wait = if dirty { FLUSH_EVERY.saturating_sub(flushed.elapsed()) } else { Duration::from_secs(1) };
+        let taken = inbox.recv_timeout(wait);
+        let lost = shared.lost.swap(0, Ordering::Relaxed);
+        match taken {
+            Ok(stamped) => {
+                if lost > 0 {
+                    let note = Event::Note(Note::Unrecorded { events: lost });
+                    out.write(&format::event_line(&Stamped { at: stamped.at, event: note }))?;
+                }
+                if let Event::Output(bytes) = &stamped.event {
+                    shared.output_waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
+                }
+                if let Some(stamped) = output.pass(stamped) {
+                    out.write(&format::event_line(&stamped))?;
+                }
+                dirty = true;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                for stamped in output.rest() {
+                    out.write(&format::event_line(&stamped))?;
+                }
+                return out.close();
+            }
+        }
+        if dirty && flushed.elapsed() >= FLUSH_EVERY {
+            out.flush()?;
+            (flushed, dirty) = (Instant::now(), false);
+        }
+    }
+}
+
+/// The cap on workload output: what comes first is written, of what comes later the newest is kept for the end.
+#[derive(Default)]
+struct OutputCap {
+    written: usize,
+    newest: VecDeque<Stamped>,
+    kept: usize,
+    dropped: u64,
+}
+
+impl OutputCap {
+    fn pass(&mut self, stamped: Stamped) -> Option<Stamped> {
+        let Event::Output(bytes) = &stamped.event else { return Some(stamped) };
+        if self.written + bytes.len() <= OUTPUT_CAP {
+            self.written += bytes.len();
+            return Some(stamped);
+        }
+        self.kept += bytes.len();
+        self.newest.push_back(stamped);
+        while self.kept > OUTPUT_NEWEST {
+            let Some(Stamped { event: Event::Output(bytes), .. }) = self.newest.pop_front() else { break };
+            self.kept -= bytes.len();
+            self.dropped += bytes.len() as u64;
+        }
+        None
+    }
+
+    /// The gap, and the newest.
+    fn rest(self) -> Vec<Stamped> {
+        let Some(at) = self.newest.front().map(|s| s.at) else { return Vec::new() };
+        let gap = Stamped { at, event: Event::Note(Note::OutputGap { bytes: self.dropped }) };
+        [gap].into_iter().chain(self.newest).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn past_the_cap_the_newest_output_is_kept_and_the_gap_is_said() {
+        let mut cap = OutputCap::default();
+        let chunk = |n: u64| Stamped { at: Duration::from_secs(n), event: Event::Output(vec![b'x'; 64 << 10]) };
+        let passed = (0..512).filter_map(|n| cap.pass(chunk(n))).count();
+        assert_eq!(passed, OUTPUT_CAP / (64 << 10));
+        let rest = cap.rest();
+        assert_eq!(rest.len(), 1 + OUTPUT_NEWEST / (64 << 10));
+        let gap = (512 - passed - OUTPUT_NEWEST / (64 << 10)) * (64 << 10);
+        assert_eq!(rest[0].event, Event::Note(Note::OutputGap { bytes: gap as u64 }));
+        assert_eq!(rest.last().map(|s| s.at), Some(Duration::from_secs(511)));
+    }
+}

@@ -1,0 +1,55 @@
+//! What has to be said before anyone takes a run's limits elsewhere: that they killed, and what else speaks against them.
+
+use crate::{
+    sentences::{Language, count},
+    session::{Run, Session, What, outcome::Outcome},
+    units::{is_lower, size},
+};
+
+/// What has to be said before anyone uses these limits.
+pub fn said(run: &Run, session: &Session) -> Vec<String> {
+    let mut said = Vec::new();
+    let peak =
+        if run.last.is_some() { size(run.peak) } else { format!("not known ({})", Language::English.unsampled()) };
+    let limit = run.limit;
+    let met = session.log.iter().filter(|entry| entry.run == run.started.run).filter_map(|entry| match entry.what {
+        What::OomKill { limit, .. } => Some(limit),
+        _ => None,
+    });
+    let killed = run.oom_kills().unwrap_or(0);
+    match run.outcome() {
+        Some(Outcome::FailedToStart | Outcome::SandboxLost) => {
+            said.push("CAUTION: this run did not get as far as to show what it needs; its limit says nothing.".into());
+        }
+        None => said.push(format!("CAUTION: the run has not ended here; its peak so far is {peak}.")),
+        Some(_) => {}
+    }
+    // The highest limit that killed is what the next one has to be above.
+    let highest = met.reduce(|a, b| if is_lower(a, b) { a } else { b }).unwrap_or(limit);
+    if killed > 0 && is_lower(limit, highest) {
+        said.push(format!(
+            "{} happened under lower limits, up to {highest}; under the last one, {limit}, none did.",
+            count(killed, "OOM kill")
+        ));
+    } else if killed > 0 {
+        let whom = if run.outcome() == Some(Outcome::OomKilled) { ", the main process among them" } else { "" };
+        said.push(format!(
+            "CAUTION: under {highest} this workload was killed: {}{whom}; peak {peak}.",
+            count(killed, "OOM kill")
+        ));
+        said.push(
+            "It needs more than that; how much more this run does not show. Raise the limit until a run passes.".into(),
+        );
+    }
+    if let Some(budget) = run.started.budget.filter(|_| run.over_budget()) {
+        said.push(format!("CAUTION: its peak of {peak} is more than its budget of {}.", size(budget)));
+    }
+    if run.limit_is_default {
+        said.push(format!("{limit} is sandtop's default: nobody chose it. The peak was {peak}."));
+    }
+    if killed == 0 && run.limit_hits().unwrap_or(0) > 0 {
+        let hits = count(run.limit_hits().unwrap_or(0), "limit hit");
+        said.push(format!("{hits}: the limit held usage down, and the kernel gave memory back for it; peak {peak}."));
+    }
+    said
+}

@@ -1,0 +1,177 @@
+//! The words of a report: verdicts, the names of numbers, what a machine was. Pure functions of data; the run's own sentences are `sentences.rs`'s.
+
+use std::time::{Duration, SystemTime};
+
+use crate::text::{shell_line, visible};
+use crate::{
+    event::{Controller, Isolation},
+    record::format::Header,
+    result::{EventDocument, RunDocument},
+    sentences::{Language, Weight, Word, duration},
+    session::{Run, outcome::Outcome},
+    units::size,
+};
+
+/// The sign of a warning, as a letter and not as a picture. An arrow upwards is a limit that was raised.
+const WARNING: &str = "⚠\u{fe0e}";
+
+/// How a run ended: its sign, what kind of end that is (`good`, `act`, `warning`, `danger`), and the sentence.
+pub fn verdict(run: &Run) -> (&'static str, &'static str, String) {
+    let Some(outcome) = run.outcome() else {
+        let usage = size(run.usage());
+        return (
+            "●",
+            "act",
+            match run.last {
+                Some(_) => {
+                    format!("the run has not ended here: it uses {usage}, peak {} of {}", size(run.peak), run.limit)
+                }
+                None => format!("the run has not ended here: {}; limit {}", Language::English.unsampled(), run.limit),
+            },
+        );
+    };
+    let (sign, class) = match Language::English.ended(run).1 {
+        Weight::Danger => ("✖", "danger"),
+        Weight::Warning => (WARNING, "warning"),
+        Weight::Act => ("■", "act"),
+        Weight::Plain if outcome == Outcome::Exited && run.exit_code() == Some(0) => ("✔", "good"),
+        Weight::Plain => (WARNING, "warning"),
+    };
+    (sign, class, Language::English.summary(run))
+}
+
+/// The sign of an event's weight.
+pub fn sign(event: &EventDocument) -> &'static str {
+    match (event.kind, event.weight) {
+        ("oom_kill", _) => "✖",
+        ("limit_moved", _) => "↕",
+        (_, "danger") => "✖",
+        (_, "warning") => WARNING,
+        (_, "act") => "■",
+        _ => "·",
+    }
+}
+
+/// A number of a run, with its name and the kernel's file behind it.
+pub struct Number {
+    /// What it is called.
+    pub name: &'static str,
+    /// The kernel's file, where there is one.
+    pub file: Option<&'static str>,
+    /// Its name in the JSON.
+    pub field: &'static str,
+    /// The value as JSON has it; `None` where it does not apply, or this kernel does not tell.
+    pub value: Option<String>,
+    /// The value for people.
+    pub text: String,
+}
+
+/// The numbers that matter, in the order in which they are read.
+pub fn numbers(run: &RunDocument) -> Vec<Number> {
+    let file = |word| Some(Language::English.file(run.controller?, word));
+    let bytes = |name, word: Option<Word>, field, value: Option<u64>, none: &str| Number {
+        name,
+        file: word.and_then(file),
+        field,
+        value: value.map(|n| n.to_string()),
+        text: value.map_or_else(|| none.to_string(), size),
+    };
+    let count = |name, word, field, value: Option<u64>| Number {
+        name,
+        file: file(word),
+        field,
+        value: value.map(|n| n.to_string()),
+        text: value.map_or_else(|| "–".to_string(), |n| n.to_string()),
+    };
+    let time = |name, word: Option<Word>, field, value: Option<String>, seconds: Option<f64>| Number {
+        name,
+        file: word.and_then(file),
+        field,
+        value,
+        text: seconds
+            .map_or_else(|| "–".to_string(), |s| duration(Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX))),
+    };
+    let stalled = run.pressure.map(|pressure| pressure.some_us);
+    let exit = run.sandtop_exit_code.map(u64::from);
+    let peak = match run.peak_bytes {
+        Some(_) => bytes("peak", Some(Word::Peak), "highest_bytes", run.highest_bytes, "–"),
+        None => bytes("highest sample", Some(Word::Usage), "highest_bytes", run.highest_bytes, "–"),
+    };
+    let mut all = vec![
+        peak,
+        bytes("limit", Some(Word::Limit), "limit_bytes", run.limit_bytes, "none"),
+        count("limit hits", Word::LimitHits, "limit_hits", run.limit_hits),
+        count("OOM kills", Word::OomKills, "oom_kills", run.oom_kills),
+        bytes("usage at the end", Some(Word::Usage), "usage_bytes", run.usage_bytes, "–"),
+        bytes("of it file cache", Some(Word::Cache), "reclaimable_bytes", run.reclaimable_bytes, "–"),
+        bytes("swapped out", Some(Word::Swap), "swap_bytes", run.swap_bytes, "–"),
+        bytes("swap allowed", None, "swap_allowed_bytes", run.swap_allowed_bytes, "any amount"),
+        time(
+            "stalled",
+            Some(Word::Stalled),
+            "pressure.some_us",
+            stalled.map(|n| n.to_string()),
+            stalled.map(|us| us as f64 / 1e6),
+        ),
+        time(
+            "time",
+            None,
+            "wall_seconds",
+            run.wall_seconds.and_then(|s| serde_json::to_string(&s).ok()),
+            run.wall_seconds,
+        ),
+        Number {
+            name: "exit code",
+            file: None,
+            field: "sandtop_exit_code",
+            value: exit.map(|n| n.to_string()),
+            text: exit.map_or_else(|| "–".to_string(), |n| n.to_string()),
+        },
+    ];
+    if run.limit_at_start_bytes != run.limit_bytes {
+        all.insert(2, bytes("limit at the start", None, "limit_at_start_bytes", run.limit_at_start_bytes, "none"));
+    }
+    if run.budget_bytes.is_some() {
+        all.insert(2, bytes("budget", None, "budget_bytes", run.budget_bytes, "–"));
+    }
+    all
+}
+
+/// The command of a run as one would type it.
+pub fn command(run: &Run) -> String {
+    visible(&shell_line(&run.started.argv))
+}
+
+/// When a run was started, in UTC; `None` where the recording does not say.
+pub fn when(run: &Run) -> Option<String> {
+    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(run.started.wall_ms))?;
+    // What is no date of our time is none: the format reaches no further than the year 9999.
+    (1..=253_402_300_799_000).contains(&run.started.wall_ms).then(|| humantime::format_rfc3339_seconds(at).to_string())
+}
+
+/// The machine and the sandbox.
+pub fn machine(header: &Header, run: &Run) -> Vec<String> {
+    let started = &run.started;
+    let mut parts = vec![
+        match started.controller {
+            Controller::V1 => "cgroup v1".to_string(),
+            Controller::V2 => "cgroup v2".to_string(),
+        },
+        format!("{} CPUs", started.cpus),
+        format!("{} of memory", size(started.mem_total)),
+    ];
+    let kernel = [header.kernel.as_str(), header.arch.as_str()].join(" ");
+    if !header.kernel.is_empty() {
+        parts.insert(0, format!("Linux {}", kernel.trim()));
+    }
+    match started.isolation {
+        Isolation::Root => {}
+        Isolation::User { .. } => parts.push("in a user namespace".into()),
+        Isolation::LimitOnly => parts.push("the limit alone, no namespaces".into()),
+    }
+    if started.widened {
+        parts.push("sandbox widened: the limit held only against accidents".into());
+    }
+    parts.push(format!("sandtop {}", header.sandtop));
+    parts
+}

@@ -1,0 +1,427 @@
+//! What a session adds up to, as one document: the JSON of `run --json`, of a report and of the metrics server.
+//!
+//! Pure: the same events are the same document, live and from a recording. `assets/result.md` documents it. Fields are only ever added; `null` is
+//! "does not apply, or this kernel does not tell". Refuses: to compute what the session does not know.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{
+    event::{Abilities, Author, Controller, Isolation, Like, MemoryStat, OomPolicy, Pressure, Status, Victim},
+    sentences::{Language, Weight},
+    session::{Entry, Moved, Run, Session, What, outcome::Outcome},
+    units::Limit,
+};
+
+mod asked;
+mod failed;
+mod json;
+mod pauses;
+mod schedule;
+mod values;
+pub use asked::AskedDocument;
+pub use failed::failed;
+pub use json::json;
+use pauses::{PauseDocument, pauses};
+pub use schedule::{MoveDocument, Planning, ScheduleDocument};
+pub use values::{Amount, LimitValue, Max};
+
+/// The version of the document. It rises when a field changes its meaning, not when one is added.
+pub const SCHEMA: u32 = 1;
+
+/// The newest run, and what came before it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Document {
+    /// The version of this document.
+    pub schema: u32,
+    /// The newest run.
+    #[serde(flatten)]
+    pub run: RunDocument,
+    /// What sandtop itself failed at.
+    pub error: Option<ErrorDocument>,
+    /// The runs before it, oldest first (`r` on the screen runs the command again).
+    pub earlier_runs: Vec<RunDocument>,
+    /// How many runs came before those: a session remembers eight.
+    pub forgotten_runs: u64,
+}
+
+/// An error of sandtop's own: exit code 125.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ErrorDocument {
+    /// The sentence.
+    pub message: String,
+    /// What would help, where that is known.
+    pub remedy: Option<String>,
+}
+
+/// One run. Times are seconds since the main process was let go.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RunDocument {
+    /// Its number, from 1; null where none could be started.
+    pub run: Option<u32>,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// Wall clock when it was started, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// Where it is.
+    pub state: State,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// The same as one sentence.
+    pub verdict: Option<String>,
+    /// The main process's exit code, if it exited.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the main process, if one did.
+    pub signal: Option<i32>,
+    /// What `sandtop run` exits with.
+    pub sandtop_exit_code: Option<u8>,
+    /// How long the main process has run, or ran.
+    pub wall_seconds: Option<f64>,
+    /// Processes that were there when the main process ended, and were killed.
+    pub left_behind: Option<u32>,
+
+    /// The limit now, or at the end; null for none.
+    pub limit_bytes: Option<u64>,
+    /// Whether nobody chose it.
+    pub limit_is_default: bool,
+    /// The limit at the start.
+    pub limit_at_start_bytes: Option<u64>,
+    /// How much could be swapped out; 0 for nothing, null for any amount.
+    pub swap_allowed_bytes: Option<u64>,
+    /// How it was to move by itself.
+    pub schedule: Option<ScheduleDocument>,
+    /// The options that were given and that bear on something else than memory; of `-e` only the names.
+    pub options: Vec<String>,
+    /// Whether it is one of sandtop's own demos.
+    pub demo: bool,
+    /// The other settings that the run was started with.
+    pub settings_asked: AskedDocument,
+    /// `--budget`.
+    pub budget_bytes: Option<u64>,
+    /// Whether the highest usage was more than that.
+    pub over_budget: Option<bool>,
+
+    /// Usage at the newest sample.
+    pub usage_bytes: Option<u64>,
+    /// The highest usage, as the kernel kept it.
+    pub peak_bytes: Option<u64>,
+    /// The highest usage that is known: the kernel's, or where it keeps none the highest sample.
+    pub highest_bytes: Option<u64>,
+    /// How far usage is below the limit.
+    pub headroom_bytes: Option<u64>,
+    /// The part of the usage that can be given back: file cache.
+    pub reclaimable_bytes: Option<u64>,
+    /// What the usage consists of.
+    pub stat: Option<MemoryStat>,
+    /// What is swapped out.
+    pub swap_bytes: Option<u64>,
+    /// How often a charge met the limit.
+    pub limit_hits: Option<u64>,
+    /// The same per second, over about the last second.
+    pub limit_hits_per_second: Option<f64>,
+    /// How many processes the OOM killer killed.
+    pub oom_kills: Option<u64>,
+    /// Time lost to waiting for memory.
+    pub pressure: Option<Pressure>,
+    /// The share of time in which some process waited for memory, over about the last second: 0 to 1.
+    pub stalled: Option<f64>,
+
+    /// The memory controller's interface.
+    pub controller: Option<Controller>,
+    /// What happens when memory runs out, now or at the end.
+    pub oom_policy: Option<OomPolicy>,
+    /// Whose ways with memory were asked for.
+    pub like: Option<Like>,
+    /// What the sandbox is made of.
+    pub isolation: Option<Isolation>,
+    /// Whether it was widened: the limit then holds only against accidents.
+    pub widened: bool,
+    /// Its group.
+    pub group: Option<String>,
+    /// The machine's CPUs.
+    pub cpus: Option<u32>,
+    /// The machine's memory.
+    pub mem_total_bytes: Option<u64>,
+    /// The group's other settings.
+    pub settings: SettingsDocument,
+
+    /// Whom the kernel named as killed, oldest first; the newest 256 of them.
+    pub victims: Vec<Victim>,
+    /// The processes: the living, and the newest of the dead.
+    pub processes: Vec<ProcessDocument>,
+    /// When it was paused because memory was about to run out.
+    pub pauses: Vec<PauseDocument>,
+    /// How the limit was moved.
+    pub edits: Vec<Edit>,
+    /// What happened, as sentences.
+    pub events: Vec<EventDocument>,
+}
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Its main process was not let go yet.
+    #[default]
+    Starting,
+    /// It waits to be told to start.
+    Held,
+    /// It runs.
+    Running,
+    /// It is paused because memory is about to run out.
+    Paused,
+    /// It is over.
+    Ended,
+}
+
+/// The group's other settings. A limit that is none is the word `max`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SettingsDocument {
+    /// Above it allocations are slowed down: bytes, or `max`.
+    pub high: Option<LimitValue>,
+    /// Above it the group is taken from first when the machine is short.
+    pub soft_limit: Option<LimitValue>,
+    /// How much may be swapped out.
+    pub swap_limit: Option<LimitValue>,
+    /// Whether an OOM kill takes all processes.
+    pub oom_group: Option<bool>,
+    /// How readily the group is swapped out.
+    pub swappiness: Option<u64>,
+    /// Whether the processes are frozen.
+    pub frozen: Option<bool>,
+    /// How many processes and threads there may be.
+    pub pids_limit: Option<String>,
+    /// CPU time per period, in microseconds.
+    pub cpu: Option<String>,
+    /// What this kernel can do to the group.
+    pub can: Abilities,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProcessDocument {
+    /// Its pid inside.
+    pub pid: Option<i32>,
+    /// Its pid outside.
+    pub host_pid: i32,
+    /// Its parent's pid outside.
+    pub parent_host_pid: i32,
+    /// Its name.
+    pub name: String,
+    /// Its command line.
+    pub command: String,
+    /// Resident memory, shared pages included.
+    pub rss_bytes: u64,
+    /// The anonymous part of it.
+    pub anon_bytes: u64,
+    /// CPU time so far.
+    pub cpu_seconds: f64,
+    /// Its threads.
+    pub threads: u32,
+    /// How readily the OOM killer takes it.
+    pub oom_score_adj: i32,
+    /// When it died.
+    pub died_seconds: Option<f64>,
+    /// Whether the OOM killer did it.
+    pub oom_killed: bool,
+}
+
+/// A move of the limit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Edit {
+    /// When.
+    pub at_seconds: f64,
+    /// From.
+    pub from: LimitValue,
+    /// To.
+    pub to: LimitValue,
+    /// By whom: `user`, `schedule`.
+    pub by: &'static str,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventDocument {
+    /// When.
+    pub at_seconds: f64,
+    /// What.
+    pub kind: &'static str,
+    /// How much it weighs: `plain`, `act`, `warning`, `danger`.
+    pub weight: &'static str,
+    /// The sentence.
+    pub text: String,
+}
+
+/// The document of a session; `None` before its first run.
+pub fn document(session: &Session) -> Option<Document> {
+    let (newest, earlier) = session.runs.split_last()?;
+    let of = |run: &Run| run_document(run, session);
+    let earlier_runs = earlier.iter().map(of).collect();
+    let forgotten_runs = session.forgotten;
+    Some(Document { schema: SCHEMA, run: of(newest), error: None, earlier_runs, forgotten_runs })
+}
+
+fn run_document(run: &Run, session: &Session) -> RunDocument {
+    let words = Language::English;
+    let status = run.ended.as_ref().map(|(_, ended)| &ended.status);
+    let let_go = run.running.is_some() && !matches!(status, Some(Status::FailedToStart(_)));
+    let usage = run.last.as_ref().map(|sample| sample.usage);
+    let started = &run.started;
+    RunDocument {
+        run: Some(started.run),
+        command: started.argv.clone(),
+        started_ms: started.wall_ms,
+        state: state(run),
+        outcome: run.outcome(),
+        verdict: status.map(|_| words.summary(run)),
+        exit_code: status.and_then(|s| if let Status::Exited(code) = s { Some(*code) } else { None }),
+        signal: status.and_then(|s| if let Status::Signalled(n) = s { Some(*n) } else { None }),
+        sandtop_exit_code: run.exit_code(),
+        wall_seconds: let_go.then(|| run.elapsed(session.now).as_secs_f64()),
+        left_behind: run.ended.as_ref().map(|(_, ended)| ended.left_behind),
+        limit_bytes: run.limit.bytes(),
+        limit_is_default: run.limit_is_default,
+        limit_at_start_bytes: started.limit.bytes(),
+        swap_allowed_bytes: started.swap.map_or(Some(0), Limit::bytes),
+        schedule: schedule::document(run),
+        options: started.options.clone(),
+        demo: started.demo,
+        settings_asked: AskedDocument::of(started),
+        budget_bytes: started.budget,
+        over_budget: started.budget.map(|_| run.over_budget()),
+        usage_bytes: usage,
+        peak_bytes: run.peak_is_kernels.then_some(run.peak),
+        highest_bytes: usage.map(|_| run.peak),
+        headroom_bytes: run.limit.bytes().zip(usage).map(|(limit, usage)| limit.saturating_sub(usage)),
+        reclaimable_bytes: run.stat.zip(usage).map(|(stat, usage)| stat.file.min(usage)),
+        stat: run.stat,
+        swap_bytes: run.swap,
+        limit_hits: run.limit_hits(),
+        limit_hits_per_second: run.limit_hits().map(|_| run.hit_rate),
+        oom_kills: run.oom_kills(),
+        pressure: run.pressure,
+        stalled: run.pressure.map(|_| run.stalled),
+        controller: Some(started.controller),
+        oom_policy: Some(run.oom),
+        like: started.like,
+        isolation: Some(started.isolation),
+        widened: started.widened,
+        group: Some(started.group.clone()),
+        cpus: Some(started.cpus),
+        mem_total_bytes: Some(started.mem_total),
+        settings: settings(run),
+        victims: run.victims.clone(),
+        processes: processes(run),
+        pauses: pauses(run),
+        edits: edits(run),
+        events: events(run, session),
+    }
+}
+
+fn state(run: &Run) -> State {
+    match (&run.ended, run.running) {
+        (Some(_), _) => State::Ended,
+        (None, Some(_)) if run.is_paused() => State::Paused,
+        (None, Some(_)) => State::Running,
+        (None, None) if run.started.held => State::Held,
+        (None, None) => State::Starting,
+    }
+}
+
+fn settings(run: &Run) -> SettingsDocument {
+    let s = &run.settings;
+    SettingsDocument {
+        high: s.high.map(LimitValue::from),
+        soft_limit: s.soft_limit.map(LimitValue::from),
+        swap_limit: s.swap_limit.map(LimitValue::from),
+        oom_group: s.oom_group,
+        swappiness: s.swappiness,
+        frozen: s.frozen,
+        pids_limit: s.pids_limit.clone(),
+        cpu: s.cpu.clone(),
+        can: s.can,
+    }
+}
+
+fn processes(run: &Run) -> Vec<ProcessDocument> {
+    let document = |row: &crate::session::Row| {
+        let process = &row.process;
+        ProcessDocument {
+            pid: process.pid,
+            host_pid: process.host_pid,
+            parent_host_pid: process.parent,
+            name: process.name.clone(),
+            command: process.command.clone(),
+            rss_bytes: process.usage.rss,
+            anon_bytes: process.usage.anon,
+            cpu_seconds: process.usage.cpu_ms as f64 / 1000.0,
+            threads: process.usage.threads,
+            oom_score_adj: process.usage.oom_score_adj,
+            died_seconds: row.died.map(|at| since_start(run, at)),
+            oom_killed: row.oom_killed,
+        }
+    };
+    run.processes.values().map(document).collect()
+}
+
+fn edits(run: &Run) -> Vec<Edit> {
+    let edit = |moved: &Moved| {
+        let by = match moved.by {
+            Author::User => "user",
+            Author::Schedule { .. } => "schedule",
+        };
+        Edit { at_seconds: since_start(run, moved.at), from: moved.from.into(), to: moved.to.into(), by }
+    };
+    run.moves.made.iter().map(edit).collect()
+}
+
+fn events(run: &Run, session: &Session) -> Vec<EventDocument> {
+    let document = |entry: &Entry| {
+        let (text, weight) = Language::English.entry(entry, session);
+        EventDocument { at_seconds: since_start(run, entry.at), kind: kind(&entry.what), weight: name(weight), text }
+    };
+    entries(run, session).map(document).collect()
+}
+
+fn entries<'a>(run: &'a Run, session: &'a Session) -> impl Iterator<Item = &'a Entry> {
+    session.log.iter().filter(|entry| entry.run == run.started.run)
+}
+
+/// What was before the main process was let go is at less than nothing.
+fn since_start(run: &Run, at: Duration) -> f64 {
+    let origin = run.origin();
+    match at.checked_sub(origin) {
+        Some(since) => since.as_secs_f64(),
+        None => -(origin - at).as_secs_f64(),
+    }
+}
+
+fn kind(what: &What) -> &'static str {
+    match what {
+        What::Started { .. } => "started",
+        What::FirstHit { .. } => "first_limit_hit",
+        What::OomKill { .. } => "oom_kill",
+        What::LimitMoved { .. } => "limit_moved",
+        What::LimitNext { .. } => "limit_of_next_run",
+        What::LimitBusy { .. } => "limit_refused",
+        What::LimitFailed { .. } => "limit_failed",
+        What::Changed { .. } => "setting_changed",
+        What::ChangeFailed { .. } => "setting_failed",
+        What::ChangedElsewhere { .. } => "setting_changed_elsewhere",
+        What::SwapKept { .. } => "swap_limit_kept",
+        What::Paused { .. } => "paused",
+        What::Resumed { .. } => "resumed",
+        What::Note(_) => "note",
+        What::Ended => "ended",
+    }
+}
+
+fn name(weight: Weight) -> &'static str {
+    match weight {
+        Weight::Plain => "plain",
+        Weight::Act => "act",
+        Weight::Warning => "warning",
+        Weight::Danger => "danger",
+    }
+}

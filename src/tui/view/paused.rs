@@ -1,0 +1,60 @@
+//! The panel of a paused workload: how it stands, what is safe and what is not, and how to go on. Over the chart, so that the processes can be
+//! read beside it.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+};
+use unicode_width::UnicodeWidthStr;
+
+use super::{View, events::wrap, popup::boxed, put, span};
+use crate::{
+    tui::keys::{Binding, PAUSED},
+    units::size,
+};
+
+/// As wide as this where there is room, in columns.
+const WIDTH: u16 = 74;
+
+/// Draws the panel.
+pub fn render(frame: &mut Frame, area: Rect, view: &View) {
+    let Some(run) = view.session.run() else { return };
+    let Some(paused) = run.pauses.now().filter(|_| run.is_paused()) else { return };
+    let columns = usize::from(WIDTH.min(area.width.saturating_sub(4)));
+    let how = paused.how;
+    let held = format!(
+        "{} are in use, and {} of them cannot be given back; the limit is {}",
+        size(how.usage),
+        size(how.unreclaimable),
+        run.limit
+    );
+    let mut lines: Vec<Line> = [held.as_str(), view.words.pause_means(&how)]
+        .into_iter()
+        .flat_map(|text| wrap(text, columns))
+        .map(|text| Line::from(span(text, Style::new())))
+        .collect();
+    let keys: Vec<Line> = PAUSED.iter().map(|binding| Line::from(key(view, binding))).collect();
+    let upper = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    // What gives way on a small screen is what was explained, not what can be done.
+    lines.truncate(usize::from(upper.height.saturating_sub(3)).saturating_sub(keys.len()));
+    lines.push(Line::default());
+    lines.extend(keys);
+    let upper = Rect { height: (lines.len() as u16 + 2).min(upper.height), ..upper };
+    let inner = boxed(frame, upper, view, view.words.paused_title(how.at_limit), columns as u16, lines.len() as u16);
+    for (n, line) in lines.into_iter().enumerate().take(usize::from(inner.height)) {
+        put(frame, Rect { y: inner.y + n as u16, height: 1, ..inner }, line.spans);
+    }
+}
+
+/// A key and what it does now.
+fn key(view: &View, binding: &Binding) -> Vec<Span<'static>> {
+    let more = view.app.limit_now(view.session).map_or(String::new(), |limit| limit.and_a_quarter().to_string());
+    let widest = PAUSED.iter().map(|binding| binding.keys.width()).max().unwrap_or(0);
+    let pad = " ".repeat(widest - binding.keys.width() + 2);
+    vec![
+        span(binding.keys, view.theme.key),
+        span(format!("{pad}{}", binding.help.replace("{more}", &more)), Style::new()),
+    ]
+}

@@ -302,7 +302,7 @@ fn reclaim_drops_the_cache_and_nothing_else() {
     if !kernel_tier("reclaim_drops_the_cache_and_nothing_else") {
         return;
     }
-    let file = tempfile::NamedTempFile::new().unwrap();
+    let file = tempfile::NamedTempFile::new_in("/var/tmp").unwrap(); // where /tmp is a tmpfs, what is in it cannot go
     // Written and on the disk, then read: clean cache, which can go.
     let script = format!(
         "dd if=/dev/zero of={0} bs=1M count=40 conv=fsync 2>/dev/null; cat {0} >/dev/null; {SANDTOP} worker fill 10M --hold",

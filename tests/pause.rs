@@ -247,7 +247,7 @@ fn a_pause_is_switched_on_and_off_while_it_runs() {
     }
     let policy = |t: &mut Terminal, now: &str| {
         t.keys("\r");
-        t.wait(now, |s| s.lines().any(|l| l.contains("▸ out of memory") && l.contains(now)));
+        t.wait(now, |s| s.lines().any(|l| l.contains(&format!("▸ out of memory  {now}"))));
     };
     // Frozen by hand it fills nothing until the policy stands.
     let argv = [SANDTOP, "worker", "fill", "90M", "--rate", "20M"];

@@ -9,7 +9,7 @@ use crate::{
     event::{Like, OomPolicy},
     units::{Quota, Step},
 };
-use values::{capability, duration, interval};
+use values::{capability, duration, interval, oom_score_adj};
 
 mod beside;
 mod values;
@@ -242,7 +242,7 @@ pub struct Options {
     #[arg(long, value_name = "SYSTEM")]
     pub like: Option<Like>,
     /// How readily the OOM killer takes the workload, -1000 to 1000
-    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = oom_score_adj)]
     pub oom_score_adj: Option<i32>,
     /// CPU time: so many CPUs (0.5, 2), or max
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = Quota::parse_cpus)]

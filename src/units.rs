@@ -77,7 +77,7 @@ impl Quota {
             "max" | "-1" | "0" => Ok(Quota::Max),
             n => match n.parse::<f64>() {
                 Ok(n) if (0.01..=10_000.0).contains(&n) => Ok(Quota::Of((n * 1000.0).round() as u64)),
-                _ => Err(format!("'{text}' is no number of CPUs; it is 0.01 or more (1.5), or max")),
+                _ => Err(format!("'{text}' is no number of CPUs; it is 0.01 to 10000 (1.5), or max")),
             },
         }
     }

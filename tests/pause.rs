@@ -128,6 +128,13 @@ fn a_paused_workload_is_ended_by_a_signal_a_timeout_or_a_kill() {
     let ended = Sandtop::run("-m 64M --oom pause --timeout 2").worker(work).go();
     assert_eq!((ended.code, ended.outcome(), ended.number("oom_kills")), (124, "timed_out", 0), "{}", ended.err);
     assert_eq!(pauses(&ended).len(), 1);
+    // A signal that lets it go on and comes when it goes on already, or before, is nobody else's.
+    let (child, group) = paused("-m 64M", "fill 80M --rate 400M --hold");
+    set_limit(&group, 128 * M);
+    wait_for("it goes on", || (!is_stopped(&group)).then_some(()));
+    child.signal(Signal::SIGUSR1);
+    child.signal(Signal::SIGTERM);
+    assert_eq!(child.wait().code, 143);
     // Let go, it is killed by the limit, as without a pause.
     let (child, _) = paused("-m 64M", work);
     child.signal(Signal::SIGUSR1);

@@ -20,6 +20,12 @@ pub(super) fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// How readily the OOM killer takes somebody (`OOM_SCORE_ADJ_MIN` and `_MAX`, include/uapi/linux/oom.h).
+pub(super) fn oom_score_adj(text: &str) -> Result<i32, String> {
+    let parsed = text.trim().parse().ok().filter(|n| (-1000..=1000).contains(n));
+    parsed.ok_or_else(|| "it is a whole number from -1000 (never) to 1000 (first)".into())
+}
+
 /// A capability that can be given back.
 pub(super) fn capability(name: &str) -> Result<u64, String> {
     crate::sandbox::privileges::capability(name)

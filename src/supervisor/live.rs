@@ -64,6 +64,8 @@ pub struct Live {
     pub(super) controller: Controller,
     /// What happens when memory runs out.
     pub(super) policy: OomPolicy,
+    /// Whether it was ever to be paused at the brink: a SIGUSR1 is then meant for the pause, even where that is just over.
+    pub(super) was_to_pause: bool,
     pub(super) brink: Brink,
     /// Whether the user stopped all processes; a pause and its end leave that as it is.
     pub(super) frozen_by_user: bool,
@@ -107,6 +109,7 @@ impl Live {
             isolation: plan.isolation,
             controller: plan.hierarchy.controller,
             policy: OomPolicy::default(),
+            was_to_pause: false,
             brink: Brink::default(),
             frozen_by_user: false,
             waker,

@@ -17,6 +17,7 @@ impl Live {
     /// From now on this happens when memory runs out.
     pub(super) fn adopt(&mut self, policy: OomPolicy, now: Instant, out: &mut Outbox) {
         self.policy = policy;
+        self.was_to_pause |= policy == OomPolicy::Pause;
         let pauses = policy == OomPolicy::Pause && !self.is_ending();
         self.brink.switch(pauses, now);
         if !pauses {

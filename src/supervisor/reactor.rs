@@ -359,6 +359,10 @@ impl Reactor {
         if signal == libc::SIGUSR1 && self.live.as_ref().is_some_and(Live::is_paused) {
             return self.obey(Command::Change(Change::Oom(OomPolicy::Kill)));
         }
+        // It came when room had been made already: passed on, it would kill whom it was to let go on.
+        if signal == libc::SIGUSR1 && self.live.as_ref().is_some_and(|live| live.was_to_pause) {
+            return;
+        }
         if self.service.terminal.is_some() {
             return self.screen_signal(signal);
         }

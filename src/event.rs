@@ -12,6 +12,8 @@ use crate::{schedule::Schedule, units::Limit};
 mod author;
 mod bytes;
 mod change;
+#[cfg(test)]
+mod fixture;
 mod pause;
 mod process;
 mod readings;

@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    event::{Abilities, Author, Controller, Isolation, Like, MemoryStat, OomPolicy, Pressure, Status, Victim},
+    event::{
+        Abilities, Author, Controller, Isolation, Like, MemoryStat, OomPolicy, Pressure, Settings, Status, Victim,
+    },
     sentences::{Language, Weight},
     session::{Entry, Moved, Run, Session, What, outcome::Outcome},
     units::Limit,
@@ -194,8 +196,8 @@ pub struct SettingsDocument {
     pub pids_limit: Option<String>,
     /// CPU time per period, in microseconds.
     pub cpu: Option<String>,
-    /// What this kernel can do to the group.
-    pub can: Abilities,
+    /// What this kernel can do to the group; null where the run was too short for it to be read.
+    pub can: Option<Abilities>,
 }
 
 /// A process.
@@ -340,7 +342,7 @@ fn settings(run: &Run) -> SettingsDocument {
         frozen: s.frozen,
         pids_limit: s.pids_limit.clone(),
         cpu: s.cpu.clone(),
-        can: s.can,
+        can: (*s != Settings::default()).then_some(s.can), // no kernel lacks all of them
     }
 }
 

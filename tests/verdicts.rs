@@ -181,12 +181,6 @@ impl Edited {
         matches!(self.outcome, LimitOutcome::Applied { .. })
     }
 
-    /// Whether its kill ended the run before the write had returned.
-    fn ended_it(&self) -> bool {
-        matches!(&self.outcome, LimitOutcome::Failed { reason } if reason.contains("the run ended before"))
-            && self.kills >= 1
-    }
-
     /// Whether what happened is what was said. What was to be given back is compared with what went of the file cache, as finely as the kernel
     /// counts and takes: a batch for each CPU, a large folio, and what the kernel itself held for the pages.
     fn agreed(&self) -> bool {
@@ -207,12 +201,11 @@ impl Edited {
             Verdict::Refused { .. } => matches!(self.outcome, LimitOutcome::Busy { .. }) && self.kills == 0,
             Verdict::Kills { whom: Whom::First { pid, more, .. }, .. } => {
                 let first = self.victims.first().and_then(|victim| victim.pid);
-                (self.took() || self.ended_it())
+                self.took()
                     && self.kills >= 1
                     && first.is_none_or(|first| first == *pid)
                     && (self.kills == 1 || *more || emulated())
             }
-            Verdict::Kills { whom: Whom::All, .. } => self.took() || self.ended_it(),
             Verdict::Kills { .. } => self.took(),
         }
     }

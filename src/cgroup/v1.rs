@@ -10,16 +10,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::{
-    errno::Errno,
-    sys::{
-        epoll::EpollFlags,
-        eventfd::{EfdFlags, EventFd},
-    },
+use nix::sys::{
+    epoll::EpollFlags,
+    eventfd::{EfdFlags, EventFd},
 };
 
+mod make;
 mod rising;
 mod write;
+use make::{explain_refusal, make_beside, prepare, undo};
 use rising::Rising;
 use write::V1Writer;
 
@@ -35,7 +34,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    event::{Change, MemoryStat, Sample, Settings},
+    event::{MemoryStat, Sample, Settings},
     units::{Limit, kernel_max},
 };
 
@@ -197,56 +196,6 @@ impl V1 {
 /// v1's count of memory and swap together.
 const MEMSW_USAGE: &str = "memory.memsw.usage_in_bytes";
 
-/// Takes back what was made of a group. The command may run in it already.
-fn undo(dir: &Path) {
-    let _ = tree::kill_all(dir).and_then(|()| remove_group(dir));
-}
-
-fn explain_refusal(error: Error) -> Error {
-    if error.is(Errno::EACCES) || error.is(Errno::EPERM) {
-        return error.remedy("making a memory group on cgroup v1 needs root");
-    }
-    if error.is(Errno::EROFS) {
-        return error
-            .remedy("cgroups are read-only here, as inside a container or another sandtop; run it on the host");
-    }
-    if error.is(Errno::ENOMEM) {
-        return error.remedy("the limit is too small even for an empty group; give -m 1M or more");
-    }
-    if error.is(Errno::ENOENT) {
-        return error.remedy("--cgroup-parent must be an existing group of the memory hierarchy, as `mkdir` made it");
-    }
-    error
-}
-
-fn prepare(dir: &Path, wanted: &Wanted) -> Result<()> {
-    // Before 5.11 a limit on P did nothing to L without this; it must be on before L is made.
-    let hierarchical = dir.join("memory.use_hierarchy");
-    if files::read(&hierarchical).is_ok_and(|text| text.trim() == "0") {
-        files::write(&hierarchical, "1")?;
-        if files::read(&hierarchical)?.trim() != "1" {
-            return Err(Error::new(format!("{} does not take 1: a limit would not hold here", hierarchical.display())));
-        }
-    }
-    if wanted.swap == NO_SWAP {
-        files::write(&dir.join("memory.swappiness"), "0")?; // L inherits it at mkdir, and only then
-    }
-    files::write(&dir.join("memory.limit_in_bytes"), &kernel_text(wanted.limit))?;
-    let stands = read_limit(&Kept::open(dir, "memory.limit_in_bytes")?)?;
-    if stands != wanted.limit {
-        return Err(Error::new(format!("{} was given {} and says {stands}", dir.display(), wanted.limit)));
-    }
-    if let Some(both) = memory_and_swap(wanted.limit, wanted.swap) {
-        match files::write(&dir.join(MEMSW), &kernel_text(both)) {
-            Err(e) if e.is(Errno::ENOENT) => {} // swap is not counted here
-            other => other?,
-        }
-    }
-    let leaf = dir.join(LEAF);
-    files::make_dir(&leaf)?;
-    files::write(&leaf.join("memory.limit_in_bytes"), &kernel_text(mirror_of(wanted.limit, wanted.margin())))
-}
-
 /// v1's limit of memory and swap together. It can never be below the limit of memory alone (`EINVAL`).
 const MEMSW: &str = "memory.memsw.limit_in_bytes";
 
@@ -274,27 +223,6 @@ fn read_limit(file: &Kept) -> Result<Limit> {
 
 fn limit_of(bytes: u64) -> Limit {
     if bytes >= kernel_max() { Limit::Max } else { Limit::Bytes(bytes) }
-}
-
-/// The groups in other hierarchies that the settings need; and the freezer where nothing else can stop the processes. It holds even those who are
-/// killed: init gets its state, to thaw them if sandtop itself is killed.
-fn make_beside(wanted: &Wanted, has_twin: bool) -> Result<Vec<Beside>> {
-    let places = &wanted.hierarchy.beside;
-    let asked = wanted.changes.iter().filter_map(|change| match change {
-        Change::Pids(_) => Some(Kind::Pids),
-        Change::Cpus(_) => Some(Kind::Cpu),
-        _ => None,
-    });
-    let mut made: Vec<Beside> = Vec::new();
-    for kind in asked {
-        if !made.iter().any(|group| group.kind == kind) {
-            made.push(Beside::create(places, kind, wanted.owner).map_err(explain_refusal)?);
-        }
-    }
-    if !has_twin {
-        made.extend(Beside::create(places, Kind::Freezer, wanted.owner)); // the sandbox does without
-    }
-    Ok(made)
 }
 
 /// Asks the kernel to signal an eventfd at every OOM (`cgroup.event_control`, Documentation/admin-guide/cgroup-v1/memory.rst §9).

@@ -1,34 +1,13 @@
 //! Stories that the report's tests tell, and what is selected of them.
 
 use super::*;
-use crate::{event::*, units::Limit};
+use crate::event::*;
 
 const M: u64 = 1 << 20;
 
 fn started(run: u32) -> Started {
-    Started {
-        run,
-        argv: ["stress", "--vm-bytes", "200m"].map(String::from).to_vec(),
-        limit: Limit::Bytes(100 * M),
-        limit_is_default: false,
-        swap: None,
-        oom: OomPolicy::Kill,
-        like: None,
-        changes: Vec::new(),
-        schedule: crate::schedule::Schedule::default(),
-        oom_score_adj: None,
-        controller: Controller::V2,
-        group: "/sandtop/1-2-3".into(),
-        cpus: 2,
-        mem_total: 8 << 30,
-        held: false,
-        isolation: Isolation::Root,
-        widened: false,
-        options: Vec::new(),
-        demo: false,
-        budget: None,
-        wall_ms: 1_795_575_848_236,
-    }
+    let argv = ["stress", "--vm-bytes", "200m"].map(String::from).to_vec();
+    Started { run, argv, wall_ms: 1_795_575_848_236, ..Started::plain(Controller::V2) }
 }
 
 fn event(ms: u64, event: Event) -> Stamped {

@@ -78,7 +78,8 @@ impl Language {
         match (edit.fate, edit.kills) {
             (Fate::Pending, 0) => "being written".into(),
             (Fate::Done, 0) => "done".into(),
-            (Fate::Pending | Fate::Done, kills) => count(kills, "kill"),
+            (Fate::Pending, kills) => format!("{}, being written", count(kills, "kill")),
+            (Fate::Done, kills) => count(kills, "kill"),
             (Fate::Refused, _) => "refused".into(),
             (Fate::Failed, _) => "failed".into(),
         }

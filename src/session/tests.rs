@@ -21,29 +21,8 @@ impl Story {
     }
 
     fn start(&mut self, run: u32) {
-        let started = Started {
-            run,
-            argv: vec!["stress".into()],
-            limit: Limit::Bytes(100 * M),
-            limit_is_default: true,
-            swap: None,
-            oom: OomPolicy::Kill,
-            like: None,
-            changes: Vec::new(),
-            schedule: crate::schedule::Schedule::default(),
-            oom_score_adj: None,
-            controller: Controller::V1,
-            group: "/sandtop/1-2-3".into(),
-            cpus: 2,
-            mem_total: 8 << 30,
-            held: false,
-            isolation: Isolation::Root,
-            widened: false,
-            options: Vec::new(),
-            demo: false,
-            budget: None,
-            wall_ms: 0,
-        };
+        let plain = Started::plain(Controller::V1);
+        let started = Started { run, argv: vec!["stress".into()], limit_is_default: true, ..plain };
         self.then(0, Event::Started(Box::new(started)));
         self.then(1, Event::Running { pid: 2, host_pid: Some(500) });
     }

@@ -11,26 +11,21 @@ use std::{
 use crossbeam_channel::Receiver;
 use nix::{
     errno::Errno,
-    libc,
     sys::{
         epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
         signal::SigSet,
-        signalfd::{SfdFlags, SignalFd, siginfo},
+        signalfd::{SfdFlags, SignalFd},
         time::TimeSpec,
         timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
     },
 };
 
-use super::{
-    News, Service, Waker, launch,
-    live::Live,
-    outbox::Outbox,
-    signals::{PATIENCE, in_our_group, is_ending},
-    terminal::Read,
-};
+mod heed;
+
+use super::{Service, Waker, launch, live::Live, outbox::Outbox, terminal::Read};
 use crate::{
     error::{Error, Result},
-    event::{Author, Change, ChangeOutcome, Command, Event, LimitOutcome, Note, OomPolicy, Stopped},
+    event::{Author, Change, ChangeOutcome, Command, Event, LimitOutcome, Note, Stopped},
     oom::KernelLog,
     plan::Plan,
 };
@@ -348,52 +343,6 @@ impl Reactor {
                 _,
             ) => {}
         }
-    }
-
-    /// A signal to sandtop. On the screen the consumer decides; `run` passes it on, except what the workload got already.
-    fn signal(&mut self, info: &siginfo) {
-        let signal = info.ssi_signo as i32;
-        if signal == libc::SIGUSR1 && self.live.as_ref().is_some_and(|live| live.held) {
-            return self.obey(Command::Go);
-        }
-        if signal == libc::SIGUSR1 && self.live.as_ref().is_some_and(Live::is_paused) {
-            return self.obey(Command::Change(Change::Oom(OomPolicy::Kill)));
-        }
-        // It came when room had been made already: passed on, it would kill whom it was to let go on.
-        if signal == libc::SIGUSR1 && self.live.as_ref().is_some_and(|live| live.was_to_pause) {
-            return;
-        }
-        if self.service.terminal.is_some() {
-            return self.screen_signal(signal);
-        }
-        let Some(live) = &mut self.live else { return };
-        // The terminal sends its signals to its whole foreground group, and the workload is in it unless it left.
-        let has_it = info.ssi_code == libc::SI_KERNEL && live.main_outside().is_some_and(in_our_group);
-        match signal {
-            libc::SIGINT | libc::SIGQUIT if has_it => {}
-            libc::SIGINT | libc::SIGQUIT if info.ssi_code == libc::SI_KERNEL => live.signal(signal),
-            libc::SIGHUP if has_it => live.stop(Stopped::Signal(signal), 0, &mut self.outbox),
-            libc::SIGINT | libc::SIGTERM | libc::SIGHUP => {
-                live.stop(Stopped::Signal(signal), signal, &mut self.outbox);
-            }
-            _ => live.signal(signal),
-        }
-    }
-
-    fn screen_signal(&mut self, signal: i32) {
-        if is_ending(signal) {
-            self.leaving = Some((Instant::now() + PATIENCE, signal));
-            if let Some(live) = &mut self.live {
-                live.kill();
-            }
-        } else if signal != libc::SIGTSTP {
-            if let Some(live) = &self.live {
-                live.signal(signal);
-            }
-            return;
-        }
-        // The consumer may be stuck in a terminal that is gone; it is not waited for.
-        let _ = self.outbox.tell(News::Signal(signal));
     }
 
     fn leave_if_stuck(&mut self, now: Instant) {

@@ -33,29 +33,7 @@ pub(crate) fn session(
         command: String::new(),
         usage,
     };
-    let mut started = Started {
-        run: 1,
-        argv: vec!["sh".into()],
-        limit: Limit::Bytes(100 * M),
-        limit_is_default: false,
-        swap: None,
-        oom: OomPolicy::Kill,
-        like: None,
-        changes: Vec::new(),
-        oom_score_adj: None,
-        schedule: crate::schedule::Schedule::default(),
-        controller,
-        group: "/sandtop/1-2-3".into(),
-        cpus: 2,
-        mem_total: 8 << 30,
-        held: false,
-        isolation: Isolation::Root,
-        widened: false,
-        options: Vec::new(),
-        demo: false,
-        budget: None,
-        wall_ms: 0,
-    };
+    let mut started = Started::plain(controller);
     let stat = MemoryStat {
         anon: 60 * M,
         file: 20 * M,

@@ -9,7 +9,7 @@ use crossterm::{
     cursor,
     event::{DisableBracketedPaste, EnableBracketedPaste},
     queue,
-    terminal::{self, EnterAlternateScreen, LeaveAlternateScreen},
+    terminal::{self, BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen},
 };
 use ratatui::{Terminal, backend::CrosstermBackend};
 
@@ -21,7 +21,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// The terminal, ours until this is dropped.
 pub struct Screen {
     /// What ratatui draws on.
-    pub terminal: Terminal<CrosstermBackend<io::Stdout>>,
+    pub terminal: Terminal<CrosstermBackend<Whole>>,
 }
 
 impl Screen {
@@ -32,7 +32,7 @@ impl Screen {
     pub fn take() -> Result<Screen> {
         let failed = |e: io::Error| Error::sys("set up the terminal", e);
         enter().map_err(failed)?;
-        match Terminal::new(CrosstermBackend::new(stdout())) {
+        match Terminal::new(CrosstermBackend::new(Whole::default())) {
             Ok(terminal) => Ok(Screen { terminal }),
             Err(e) => {
                 give_back();
@@ -60,8 +60,35 @@ impl Screen {
     pub fn repaint(&mut self) -> Result<()> {
         let failed = |e: io::Error| Error::sys("draw", e);
         let (cols, rows) = terminal::size().map_err(failed)?;
-        queue!(stdout(), terminal::Clear(terminal::ClearType::All)).map_err(failed)?;
+        queue!(self.terminal.backend_mut(), terminal::Clear(terminal::ClearType::All)).map_err(failed)?;
         self.terminal.resize(ratatui::layout::Rect::new(0, 0, cols, rows)).map_err(failed)
+    }
+}
+
+/// Frames that reach the terminal whole: in one write, and as one update for terminals that know of such (DEC private
+/// mode 2026; others ignore it). Half a frame is never seen, nor half a sentence.
+#[derive(Default)]
+pub struct Whole {
+    frame: Vec<u8>,
+}
+
+impl Write for Whole {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.frame.is_empty() {
+            queue!(self.frame, BeginSynchronizedUpdate)?;
+        }
+        self.frame.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.frame.is_empty() {
+            return Ok(());
+        }
+        queue!(self.frame, EndSynchronizedUpdate)?;
+        let written = stdout().write_all(&self.frame).and_then(|()| stdout().flush());
+        self.frame.clear();
+        written
     }
 }
 
@@ -87,7 +114,7 @@ pub fn wrest_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
         if let Ok(mut tty) = std::fs::File::options().write(true).custom_flags(flags).open("/dev/tty") {
-            let _ = queue!(tty, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+            let _ = queue!(tty, EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
         }
         let _ = terminal::disable_raw_mode();
     }
@@ -97,7 +124,7 @@ pub fn wrest_back() {
 pub fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let mut out = stdout();
-        let _ = queue!(out, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+        let _ = queue!(out, EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
         let _ = out.flush();
         let _ = terminal::disable_raw_mode();
     }

@@ -16,6 +16,8 @@ pub struct Terminal {
     slave: OwnedFd,
     child: Child,
     parser: vt100::Parser,
+    /// What is held back: the frame that began and has not ended.
+    frame: Vec<u8>,
     /// Everything that was written to the terminal.
     pub raw: Vec<u8>,
     kept: tempfile::TempDir,
@@ -54,7 +56,7 @@ impl Terminal {
             inner.stdin(slave_for()).stdout(slave_for()).stderr(slave_for()).spawn().expect("setsid, of util-linux");
         let nonzero = |n| NonZeroU16::new(n).expect("a size");
         let parser = vt100::Parser::new(nonzero(rows), nonzero(cols), 0);
-        Terminal { master, slave, child, parser, raw: Vec::new(), kept }
+        Terminal { master, slave, child, parser, frame: Vec::new(), raw: Vec::new(), kept }
     }
 
     /// Takes what the program writes within `ms` milliseconds, or less if nothing more comes.
@@ -67,11 +69,20 @@ impl Terminal {
         match rustix::io::read(&self.master, &mut buffer[..]) {
             Ok(n) if n > 0 => {
                 self.raw.extend_from_slice(&buffer[..n]);
-                self.parser.process(&buffer[..n]);
+                self.frame.extend_from_slice(&buffer[..n]);
+                self.show_whole_frames();
                 true
             }
             _ => false,
         }
+    }
+
+    /// As a terminal does that knows synchronized updates (DEC private mode 2026): half a frame is never shown.
+    fn show_whole_frames(&mut self) {
+        let last = |mark: &[u8]| self.frame.windows(mark.len()).rposition(|bytes| bytes == mark);
+        let begun = last(b"\x1b[?2026h").filter(|begun| last(b"\x1b[?2026l").is_none_or(|ended| ended < *begun));
+        let shown: Vec<u8> = self.frame.drain(..begun.unwrap_or(self.frame.len())).collect();
+        self.parser.process(&shown);
     }
 
     /// The screen as text.

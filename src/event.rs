@@ -14,6 +14,7 @@ mod bytes;
 mod change;
 #[cfg(test)]
 mod fixture;
+mod oom;
 mod pause;
 mod process;
 mod readings;
@@ -21,9 +22,10 @@ mod terminal;
 pub(crate) mod words;
 pub use author::Author;
 pub use change::{Change, ChangeOutcome, Like, OomPolicy};
+pub use oom::{Asker, OomDump, Scope, Tabled, Victim};
 pub use pause::{Pause, Resume};
 pub use process::{Process, ProcessChanges, ProcessUsage};
-pub use readings::{Abilities, MemoryStat, Pressure, Sample, Settings};
+pub use readings::{Abilities, Above, MemoryStat, Pressure, Sample, Settings};
 pub use terminal::{LARGEST_TERMINAL, terminal_size};
 
 /// An event and when it happened.
@@ -100,6 +102,8 @@ pub enum Event {
         /// Why.
         by: Resume,
     },
+    /// The kernel's long dump before a kill: why, and who stood beside it.
+    OomDump(Box<OomDump>),
     /// The kernel's own words on a kill: who it was.
     Victim(Victim),
     /// Something that the user should know and that no number shows.
@@ -146,6 +150,12 @@ pub struct Started {
     pub cpus: u32,
     /// The machine's memory, in bytes.
     pub mem_total: u64,
+    /// The tightest limit above the sandbox's own, where there is one.
+    #[serde(default)]
+    pub above: Option<Above>,
+    /// Whether the kernel's log can be read: it names whom the OOM killer took.
+    #[serde(default = "yes")]
+    pub kernel_log: bool,
     /// Whether the workload waits to be told to start.
     pub held: bool,
     /// What the sandbox is made of.
@@ -164,6 +174,11 @@ pub struct Started {
     pub budget: Option<u64>,
     /// Wall clock at the start, in milliseconds since 1970.
     pub wall_ms: u64,
+}
+
+/// Recordings from before it was told were made where it could be.
+fn yes() -> bool {
+    true
 }
 
 /// The interface of the memory controller.
@@ -217,19 +232,6 @@ pub enum LimitOutcome {
         /// The whole sentence.
         reason: String,
     },
-}
-
-/// Whom the kernel says it killed (`Killed process` in the kernel's log).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Victim {
-    /// The pid outside the sandbox.
-    pub host_pid: i32,
-    /// The pid inside, where we knew it.
-    pub pid: Option<i32>,
-    /// The process's name.
-    pub name: String,
-    /// Memory that it held, in bytes: anonymous and shared. File pages are not counted: they may be charged elsewhere, and go first.
-    pub held: u64,
 }
 
 /// Something that the user should know and that no number shows.
@@ -291,11 +293,24 @@ pub enum Note {
         /// The whole sentence.
         reason: String,
     },
+    /// The main process was killed, and not for the group's limit: by whom is known.
+    KilledBy {
+        /// By whom.
+        killer: Killer,
+    },
     /// A hint about the command itself.
     Hint {
         /// The whole sentence.
         text: String,
     },
+}
+
+/// Who kills beside the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Killer {
+    /// systemd-oomd: for memory pressure, or for lack of swap.
+    SystemdOomd,
 }
 
 /// How a run ended.

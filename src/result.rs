@@ -404,6 +404,7 @@ fn kind(what: &What) -> &'static str {
         What::Started { .. } => "started",
         What::FirstHit { .. } => "first_limit_hit",
         What::OomKill { .. } => "oom_kill",
+        What::TighterAbove { .. } => "tighter_limit_above",
         What::LimitMoved { .. } => "limit_moved",
         What::LimitNext { .. } => "limit_of_next_run",
         What::LimitBusy { .. } => "limit_refused",

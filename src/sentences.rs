@@ -11,12 +11,15 @@ use crate::{
 
 mod budget;
 mod change;
+mod kill;
 mod knobs;
 mod pause;
 mod recording;
 mod signals;
 mod story;
 mod verdict;
+
+pub use kill::Told;
 
 /// A language that sandtop speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,7 +134,11 @@ impl Language {
             What::FirstHit { limit } => {
                 (format!("usage met the limit of {limit}: the kernel reclaims what it can"), Weight::Warning)
             }
-            What::OomKill { count, victim, limit } => (self.kill(*count, victim.as_ref(), *limit), Weight::Danger),
+            What::OomKill { count, victim, limit, scope } => {
+                let log = run.is_none_or(|run| run.started.kernel_log);
+                (self.kill(*count, victim.as_ref(), *limit, scope.as_ref(), log), Weight::Danger)
+            }
+            What::TighterAbove { above, limit } => (self.tighter_above(above, *limit), Weight::Warning),
             What::LimitMoved { from, to, by } => (format!("limit {from} → {to}, {}", self.by(*by)), Weight::Act),
             What::LimitNext { to } => (format!("limit {to} for the next run: r starts it"), Weight::Act),
             What::LimitBusy { target, usage, kept, by } => {
@@ -178,23 +185,6 @@ impl Language {
         }
     }
 
-    /// `stress (pid 3) held 99.4M`.
-    fn victim(self, victim: &crate::event::Victim) -> String {
-        let pid = victim.pid.map_or_else(|| format!("host pid {}", victim.host_pid), |pid| format!("pid {pid}"));
-        format!("{} ({pid}) held {}", victim.name, size(victim.held))
-    }
-
-    fn kill(self, count: u64, victim: Option<&crate::event::Victim>, limit: Limit) -> String {
-        let who = match victim {
-            Some(victim) => self.victim(victim),
-            None => "the kernel's log does not say whom".to_string(),
-        };
-        match count {
-            0 | 1 => format!("OOM kill: {who}; the {limit} limit was hit"),
-            n => format!("{n} OOM kills, the last: {who}; the {limit} limit was hit"),
-        }
-    }
-
     /// A refused limit: what was asked, what is in use, what can be done.
     fn busy(self, target: Limit, usage: u64, kept: Limit, cpus: u64) -> String {
         // A charge batch per CPU above usage is what the kernel takes without reclaiming.
@@ -232,6 +222,7 @@ impl Language {
                 (self.signal_sent(*signal, &self.process(name, *pid, *host_pid)), Weight::Act)
             }
             Note::AllSignalled { signal, processes } => (self.all_signalled(*signal, *processes), Weight::Act),
+            Note::KilledBy { killer } => (self.killed_by(*killer).into(), Weight::Danger),
             Note::Leftover { reason } => (reason.clone(), Weight::Danger),
             Note::Hint { text } => (text.clone(), Weight::Warning),
         }
@@ -256,6 +247,7 @@ impl Language {
         let kills = run.oom_kills().unwrap_or(0);
         let name = run.started.argv.first().map_or("", |a| a.rsplit('/').next().unwrap_or(a));
         let after = format!("after {}", duration(run.elapsed(run.at)));
+        let whose = self.not_ours(run.stories.scope().as_ref());
         let how = match &ended.status {
             Status::Exited(code) => format!("{name} exited {code} {after}"),
             Status::Signalled(n) => format!("{name} was ended by {} {after}", signal_name(*n)),
@@ -269,15 +261,15 @@ impl Language {
         let (mut text, weight) = match (outcome, ended.stopped) {
             (Outcome::OomKilled, _) if run.was_taken_whole() => {
                 return (
-                    format!("{name} was killed {after}, and all of the workload with it: out of memory"),
+                    format!("{name} was killed {after}, and all of the workload with it: out of memory{whose}"),
                     Weight::Danger,
                 );
             }
-            (Outcome::OomKilled, _) => (format!("{name} was killed {after}: out of memory"), Weight::Danger),
+            (Outcome::OomKilled, _) => (format!("{name} was killed {after}: out of memory{whose}"), Weight::Danger),
             (Outcome::OomSurvived, _) => {
                 let who = run.victims.last().map_or(String::new(), |v| format!(" ({})", v.name));
                 let lost = format!("the OOM killer took {}{who}", processes(kills, "other "));
-                (format!("{how}: {lost}, the main process lived"), Weight::Danger)
+                (format!("{how}: {lost}{whose}, the main process lived"), Weight::Danger)
             }
             (Outcome::TimedOut, _) => (format!("{how}: its time was over"), Weight::Warning),
             (_, Some(Stopped::Signal(n))) => (format!("{how}: sandtop was sent {}", signal_name(n)), Weight::Act),
@@ -296,6 +288,7 @@ impl Language {
                 ),
                 Weight::Danger,
             ),
+            (Outcome::Signalled, _) if run.killer.is_some() => (format!("{how}, by systemd-oomd"), Weight::Danger),
             (Outcome::Signalled, _) => (format!("{how}, not for lack of memory"), Weight::Warning),
             _ => (how, Weight::Plain),
         };

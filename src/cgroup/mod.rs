@@ -6,6 +6,7 @@
 //!
 //! Refuses: any group that sandtop did not make, and any process that is not the sandbox's.
 
+pub mod above;
 pub mod around;
 pub mod beside;
 pub mod brink;
@@ -31,7 +32,7 @@ use nix::sys::epoll::EpollFlags;
 
 use crate::{
     error::Result,
-    event::{Change, LimitOutcome, Sample, Settings},
+    event::{Above, Change, LimitOutcome, Sample, Settings},
     units::{Limit, kernel_max},
 };
 
@@ -167,6 +168,9 @@ pub trait Cgroup: Send {
     /// # Errors
     /// When a limit cannot be read.
     fn limits(&self) -> Result<LimitsNow>;
+
+    /// The tightest limit above the sandbox's own, where there is one that can be seen or felt.
+    fn above(&self) -> Option<Above>;
 
     /// Takes back a lower limit that is being written, where the kernel acts on it before the write returns: `held` is the one that held before.
     /// Does not block.

@@ -23,7 +23,7 @@ use rising::Rising;
 use write::V1Writer;
 
 use super::{
-    CACHE_LEFT, CHARGE_BATCH, Cgroup, Detail, LimitsNow, MachineSwap, NO_SWAP, Wanted, WriteSettings,
+    CACHE_LEFT, CHARGE_BATCH, Cgroup, Detail, LimitsNow, MachineSwap, NO_SWAP, Wanted, WriteSettings, above,
     beside::{self, Beside, Kind},
     brink::{self, Closeness, Lists, Threshold},
     files,
@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    event::{MemoryStat, Sample, Settings},
+    event::{Above, MemoryStat, Sample, Settings},
     units::{Limit, kernel_max},
 };
 
@@ -353,6 +353,7 @@ impl Cgroup for V1 {
             pids_limit: self.beside(Kind::Pids).and_then(|dir| files::read(&dir.join("pids.max")).ok()),
             cpu: self.beside(Kind::Cpu).and_then(beside::read_cpu),
             frozen: self.beside(Kind::Freezer).and_then(beside::is_frozen),
+            above: self.above(),
             ..Settings::default()
         };
         settings.pids_limit = settings.pids_limit.map(|text| text.trim().to_string());
@@ -364,6 +365,13 @@ impl Cgroup for V1 {
             unified.describe(&mut settings);
         }
         settings
+    }
+
+    fn above(&self) -> Option<Above> {
+        let own = read_limit(&self.limit).unwrap_or(Limit::Max);
+        let parse = |text: &str| text.parse().ok().map(limit_of);
+        let all = self.stat.text(&mut [0; 4096]).ok().and_then(|text| files::value_of(text, "hierarchical_memory_limit"));
+        above::tightest(&self.root, &self.dir, "memory.limit_in_bytes", parse, own, all)
     }
 
     fn pids(&mut self, pids: &mut Vec<i32>) -> Result<()> {

@@ -15,7 +15,7 @@ mod write;
 use write::{High, V2Writer};
 
 use super::{
-    CHARGE_BATCH, Cgroup, Closeness, Detail, LimitsNow, MachineSwap, Wanted, WriteSettings,
+    CHARGE_BATCH, Cgroup, Closeness, Detail, LimitsNow, MachineSwap, Wanted, WriteSettings, above,
     brink::{self, Lists},
     files,
     files::Kept,
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    event::{MemoryStat, Sample, Settings},
+    event::{Above, MemoryStat, Sample, Settings},
     units::{Limit, is_lower, kernel_max},
 };
 
@@ -339,6 +339,7 @@ impl Cgroup for V2 {
             oom_group: text("memory.oom.group").and_then(|t| t.parse::<u8>().ok()).map(|n| n != 0),
             pids_limit: text("pids.max"),
             cpu: text("cpu.max"),
+            above: self.above(),
             ..Settings::default()
         };
         settings.can.peak = self.peak.is_some();
@@ -346,6 +347,11 @@ impl Cgroup for V2 {
         settings.can.reclaim = self.dir.join("memory.reclaim").exists();
         self.unified.describe(&mut settings);
         settings
+    }
+
+    fn above(&self) -> Option<Above> {
+        let own = read_limit(&self.limit).unwrap_or(Limit::Max);
+        above::tightest(&self.root, &self.dir, "memory.max", parse_limit, own, None)
     }
 
     fn pids(&mut self, pids: &mut Vec<i32>) -> Result<()> {

@@ -21,6 +21,8 @@ impl Started {
             group: "/sandtop/1-2-3".into(),
             cpus: 2,
             mem_total: 8 << 30,
+            above: None,
+            kernel_log: true,
             held: false,
             isolation: Isolation::Root,
             widened: false,

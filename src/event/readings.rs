@@ -60,8 +60,19 @@ pub struct Settings {
     pub pids_limit: Option<String>,
     /// CPU time in microseconds per period in microseconds (v2 `cpu.max`; v1 `cpu.cfs_quota_us` and `cpu.cfs_period_us`): `max 100000`.
     pub cpu: Option<String>,
+    /// The tightest limit above the sandbox's own, where there is one.
+    pub above: Option<Above>,
     /// What this kernel can do to the group.
     pub can: Abilities,
+}
+
+/// A limit of a group that the sandbox is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Above {
+    /// It, in bytes.
+    pub limit: u64,
+    /// The group, as a path below the hierarchy's mount; `None` where it lies out of sight (v1 `hierarchical_memory_limit` tells of it).
+    pub group: Option<String>,
 }
 
 /// What this kernel can do to a group.

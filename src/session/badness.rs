@@ -13,7 +13,7 @@ pub fn page_tables(rss: u64) -> u64 {
 
 /// How bad a process is, in pages: what it holds, and its `oom_score_adj` in thousandths of what the group may have. What it has swapped out is
 /// not known here, and is left out.
-fn badness(row: &Row, pages: u64) -> i64 {
+pub fn badness(row: &Row, pages: u64) -> i64 {
     let usage = &row.process.usage;
     let held = usage.rss.saturating_add(page_tables(usage.rss)) / page_size();
     (held as i64).saturating_add(i64::from(usage.oom_score_adj).saturating_mul((pages / 1000) as i64))

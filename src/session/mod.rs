@@ -13,12 +13,15 @@ mod pauses;
 mod row;
 mod run;
 pub mod since;
+mod stories;
 pub(crate) mod verdict;
 
 use std::time::Duration;
 
 use crate::{
-    event::{Author, Change, ChangeOutcome, Event, LimitOutcome, Note, Pause, Resume, Stamped, Started, Victim},
+    event::{
+        Above, Author, Change, ChangeOutcome, Event, LimitOutcome, Note, Pause, Resume, Scope, Stamped, Started, Victim,
+    },
     hints,
     units::Limit,
 };
@@ -28,6 +31,7 @@ pub use moves::{Moved, Moves, Planned};
 pub use pauses::{Paused, Pauses};
 pub use row::Row;
 pub use run::{Mark, Run};
+pub use stories::{InLine, Moment, Source, Stories, Story, Who};
 pub use verdict::{Parts, Verdict, Whom};
 
 /// How many entries the log keeps.
@@ -92,7 +96,16 @@ pub enum What {
         count: u64,
         /// The last of them, where the kernel named it.
         victim: Option<Victim>,
-        /// The limit that was met.
+        /// The sandbox's limit.
+        limit: Limit,
+        /// Whose limit was met, where that is known.
+        scope: Option<Scope>,
+    },
+    /// A limit above the sandbox's is lower, and is met first.
+    TighterAbove {
+        /// That one.
+        above: Above,
+        /// The sandbox's.
         limit: Limit,
     },
     /// The limit was moved.
@@ -190,6 +203,9 @@ impl Session {
                 self.note(at, What::Changed { change: *change, next: true });
             }
             Event::Note(note) => {
+                if let (Note::KilledBy { killer }, Some(run)) = (note, self.runs.last_mut()) {
+                    run.killer = Some(*killer);
+                }
                 if let (Note::CountersReset, Some(run)) = (note, self.runs.last_mut()) {
                     run.reset_counters(at);
                 }
@@ -256,6 +272,9 @@ impl Session {
         self.runs.push(Run::new(at, started.clone()));
         let (limit, default, held) = (started.limit, started.limit_is_default, started.held);
         self.note(at, What::Started { limit, default, held });
+        if let Some(what) = self.run().and_then(Run::tighter_above) {
+            self.note(at, what);
+        }
     }
 
     fn note(&mut self, at: Duration, what: What) {
@@ -265,8 +284,8 @@ impl Session {
 
     /// Adds to the log; what belongs to the entry before is folded into it.
     fn tell(&mut self, entry: Entry) {
-        if let (What::OomKill { count, victim, limit }, Some(before)) = (&entry.what, self.log.last_mut())
-            && let What::OomKill { count: sum, victim: last, limit: then } = &mut before.what
+        if let (What::OomKill { count, victim, limit, scope }, Some(before)) = (&entry.what, self.log.last_mut())
+            && let What::OomKill { count: sum, victim: last, limit: then, scope: whose } = &mut before.what
         {
             // A count of nothing is the kernel naming whom it killed: it belongs to the kill before it.
             let same =
@@ -274,6 +293,7 @@ impl Session {
             if same || *count == 0 {
                 *sum += count;
                 *last = victim.clone().or(last.take());
+                *whose = scope.clone().or(whose.take());
                 before.at = if *count > 0 { entry.at } else { before.at };
                 return;
             }

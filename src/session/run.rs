@@ -8,14 +8,16 @@ use super::{
     history::{History, Point},
     knobs::Asked,
     moves::{Moved, Moves, took_effect},
+    outcome::Outcome,
     pauses::Pauses,
     row::Row,
     since::Baseline,
+    stories::Stories,
     verdict,
 };
 use crate::{
     event::{
-        Author, Change, ChangeOutcome, Controller, Ended, Event, LimitOutcome, MemoryStat, OomPolicy, Pressure,
+        Above, Author, Change, ChangeOutcome, Controller, Ended, Event, Killer, LimitOutcome, MemoryStat, OomPolicy, Pressure,
         ProcessChanges, Sample, Settings, Started, Victim,
     },
     units::{Limit, is_lower},
@@ -87,6 +89,12 @@ pub struct Run {
     pub marks: Vec<(Duration, Mark)>,
     /// Its processes, by outside pid: the living, and the newest of the dead.
     pub processes: BTreeMap<i32, Row>,
+    /// The stories of its kills.
+    pub stories: Stories,
+    /// The tightest limit above the sandbox's own.
+    pub above: Option<Above>,
+    /// Who else killed the main process, where that is known.
+    pub killer: Option<Killer>,
     /// Whom the kernel named as killed, the newest of them.
     pub victims: Vec<Victim>,
     /// How many it named.
@@ -123,6 +131,7 @@ impl Run {
             limit_is_default: started.limit_is_default,
             moves: Moves::new(&started.schedule),
             asked: Asked::at_start(&started),
+            above: started.above.clone(),
             started,
             running: None,
             ended: None,
@@ -146,6 +155,8 @@ impl Run {
             pauses: Pauses::default(),
             marks: Vec::new(),
             processes: BTreeMap::new(),
+            stories: Stories::default(),
+            killer: None,
             victims: Vec::new(),
             named: 0,
             others_died: 0,
@@ -180,6 +191,12 @@ impl Run {
         self.last.as_ref().map_or(0, |sample| sample.usage)
     }
 
+    /// That a limit above the sandbox's is lower, if one is.
+    pub(super) fn tighter_above(&self) -> Option<What> {
+        let above = self.above.as_ref().filter(|above| self.limit.bytes().is_none_or(|limit| above.limit < limit))?;
+        Some(What::TighterAbove { above: above.clone(), limit: self.limit })
+    }
+
     /// Where the run's own time starts: when its main process was let go.
     pub fn origin(&self) -> Duration {
         self.running.map_or(self.at, |(at, ..)| at)
@@ -195,7 +212,7 @@ impl Run {
 
     /// The limit that the kernel acts on. v2 takes a new one at once, and reclaims and kills before the write returns; v1 reclaims first, and may
     /// refuse.
-    fn limit_in_force(&self) -> Limit {
+    pub(super) fn limit_in_force(&self) -> Limit {
         match self.moves.writing() {
             Some((_, target)) if self.started.controller == Controller::V2 => target,
             _ => self.limit,
@@ -234,11 +251,13 @@ impl Run {
                 }
                 return now(told.into_iter().collect());
             }
-            Event::Victim(victim) => return now(self.victim(victim)),
+            Event::OomDump(dump) => self.oom_dump(dump),
+            Event::Victim(victim) => return now(self.victim(at, victim)),
             Event::Ended(ended) => {
                 // Told once all was read and removed; it ended when the main process did.
                 let at = ended.wall.map_or(at, |wall| self.origin().saturating_add(wall).min(at));
                 self.ended = Some((at, ended.clone()));
+                self.stories_end(self.outcome() == Some(Outcome::OomKilled));
                 self.moves.over();
                 self.changing.clear();
                 return vec![(at, What::Ended)];
@@ -258,11 +277,13 @@ impl Run {
             told.push(What::FirstHit { limit });
         }
         let kills = sample.oom_kills.unwrap_or(0).saturating_sub(kills_before);
+        self.kills_counted(at, sample);
         if kills > 0 {
             self.mark(at, Mark::Kill);
             self.last_kill = Some(at);
             let named = self.victims.last().filter(|_| self.named > kills_before);
-            told.push(What::OomKill { count: kills, victim: named.cloned(), limit });
+            let scope = self.stories.scope();
+            told.push(What::OomKill { count: kills, victim: named.cloned(), limit, scope });
         }
         if let Some(rate) = per_second(&mut self.hits_second_ago, at, sample.limit_hits.unwrap_or(0)) {
             self.hit_rate = rate;
@@ -352,7 +373,8 @@ impl Run {
         })
     }
 
-    fn victim(&mut self, victim: &Victim) -> Vec<What> {
+    fn victim(&mut self, at: Duration, victim: &Victim) -> Vec<What> {
+        self.victim_named(at, victim);
         if let Some(row) = self.processes.get_mut(&victim.host_pid) {
             row.oom_killed = true;
         }
@@ -363,7 +385,10 @@ impl Run {
         self.victims.push(victim.clone());
         // Named before the counter was read: the coming sample takes the name. After it: the entry that is there gets it.
         match self.named <= self.oom_kills().unwrap_or(0) {
-            true => vec![What::OomKill { count: 0, victim: Some(victim.clone()), limit: self.limit }],
+            true => {
+                let (victim, scope) = (Some(victim.clone()), self.stories.scope());
+                vec![What::OomKill { count: 0, victim, limit: self.limit, scope }]
+            }
             false => Vec::new(),
         }
     }
@@ -387,6 +412,7 @@ impl Run {
             }
         }
         if !changes.died.is_empty() {
+            self.died(at);
             self.forget_old_dead(); // it looks at all that live
         }
     }

@@ -29,6 +29,8 @@ pub struct Launcher {
     open_files: u64,
     runs: u32,
     waker: Waker,
+    /// Whether the kernel's log can be read.
+    kernel_log: bool,
 }
 
 impl Launcher {
@@ -36,11 +38,11 @@ impl Launcher {
     ///
     /// # Errors
     /// When /proc cannot be read.
-    pub fn new(waker: Waker) -> Result<Launcher> {
+    pub fn new(waker: Waker, kernel_log: bool) -> Result<Launcher> {
         let (soft, hard) =
             getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| Error::sys("read the limit of open files", e))?;
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-        Ok(Launcher { owner: Owner::myself()?, cpus: cpus_online(), open_files: soft, runs: 0, waker })
+        Ok(Launcher { owner: Owner::myself()?, cpus: cpus_online(), open_files: soft, runs: 0, waker, kernel_log })
     }
 
     /// Starts a run.
@@ -123,6 +125,8 @@ impl Launcher {
             group: group.path(),
             cpus: self.cpus,
             mem_total: plan.mem_total,
+            above: group.above(),
+            kernel_log: self.kernel_log,
             held: plan.hold,
             isolation: plan.isolation,
             options: plan.options.clone(),

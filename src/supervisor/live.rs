@@ -24,9 +24,9 @@ use crate::{
     cgroup::{Cgroup, Detail, tree},
     error::panic_if_asked,
     event::{
-        Author, Controller, Ended, Event, Isolation, Note, OomPolicy, Sample, StartFailure, Status, Stopped, Victim,
+        Author, Controller, Ended, Event, Isolation, Note, OomPolicy, Sample, StartFailure, Status, Stopped,
     },
-    oom::{KernelLog, Said},
+    oom::KernelLog,
     procs::ProcessTable,
     sandbox::{
         Sandbox,
@@ -228,29 +228,6 @@ impl Live {
             self.oom_sweep_due = now + SWEEP_AT_OOM;
         }
         true
-    }
-
-    /// Takes the kernel's log: whom it killed.
-    pub fn kernel_log(&mut self, log: &mut KernelLog, out: &mut Outbox) {
-        let group = self.group.path();
-        for said in log.drain() {
-            match said {
-                Said::Chosen { pid, group: of }
-                    if of.strip_prefix(&group).is_some_and(|rest| rest.starts_with('/')) =>
-                {
-                    self.ours.add(pid);
-                }
-                Said::Killed(killed) if self.ours.has(killed.pid) => {
-                    let pid = match self.main {
-                        Some((inside, outside)) if outside == killed.pid => Some(inside),
-                        _ => self.procs.inside(killed.pid),
-                    };
-                    let name = killed.name;
-                    out.push(Event::Victim(Victim { host_pid: killed.pid, pid, name, held: killed.held }));
-                }
-                _ => {}
-            }
-        }
     }
 
     /// Hears what the inside reports.

@@ -6,6 +6,7 @@
 mod acts;
 mod brink;
 mod ending;
+mod kills;
 mod launch;
 mod live;
 mod ours;

@@ -20,9 +20,9 @@ impl Ours {
         self.pids.insert(pid);
     }
 
-    /// Whether it is one.
-    pub fn has(&self, pid: i32) -> bool {
-        self.pids.contains(&pid)
+    /// Whether it is one of those, which it is once: a process is killed once, and a line that says it again is no news.
+    pub fn take(&mut self, pid: i32) -> bool {
+        self.pids.remove(&pid)
     }
 
     /// Takes in who was born and who died.

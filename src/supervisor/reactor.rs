@@ -106,7 +106,7 @@ impl Reactor {
         if let Some(log) = &log {
             watch(log.fd(), Token::KernelLog)?;
         }
-        let launcher = launch::Launcher::new(waker.clone())?;
+        let launcher = launch::Launcher::new(waker.clone(), log.is_some())?;
         let mut new = Reactor {
             plan,
             service,

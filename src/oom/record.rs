@@ -1,0 +1,238 @@
+//! A record of /dev/kmsg: `priority,sequence,microseconds,flags[,…];text`, and after that lines with keys. Pure.
+//!
+//! The text escapes what is not printable ASCII (`\x0a`; `msg_add_ext_text` in kernel/printk/printk.c), so that a name with a line feed is one line
+//! still. Names may hold anything else, and each is read from what must stand around it. Refuses: records that a program wrote (the kernel gives
+//! those another facility than its own, `devkmsg_write`).
+
+/// A kill as the kernel's log tells it (`__oom_kill_process` in mm/oom_kill.c). Sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Killed {
+    /// The victim's pid in the initial pid namespace.
+    pub pid: i32,
+    /// Its name, at most 15 bytes.
+    pub name: String,
+    /// Memory that it held: anonymous and shared.
+    pub held: u64,
+    /// File pages that it had mapped.
+    pub file: u64,
+    /// Its page tables, where the kernel tells them (4.20).
+    pub page_tables: Option<u64>,
+    /// Its `oom_score_adj`, where the kernel tells it (5.3).
+    pub oom_score_adj: Option<i32>,
+    /// Whether the machine had run out of memory, and not a group.
+    pub machine: bool,
+}
+
+/// One line of the kernel's, as far as it is about the OOM killer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A dump begins: who asked for the memory that was not there.
+    Invoked {
+        /// Its name.
+        name: String,
+    },
+    /// Who that was, by its pid.
+    Asker {
+        /// The pid.
+        pid: i32,
+        /// The name.
+        name: String,
+    },
+    /// How the group stood.
+    Usage {
+        /// In bytes.
+        usage: u64,
+        /// In bytes; as large as can be where there is none.
+        limit: u64,
+        /// How often a charge met it.
+        hits: u64,
+    },
+    /// The table's columns.
+    Header(Vec<String>),
+    /// A row of it.
+    Row(String),
+    /// Who was chosen.
+    Chosen {
+        /// Its pid.
+        pid: i32,
+        /// The group whose limit was met; `None` where the machine had run out.
+        limited: Option<String>,
+        /// The victim's group, as a path below the hierarchy's mount.
+        group: String,
+    },
+    /// Who was killed.
+    Killed(Killed),
+}
+
+/// Takes a record apart; `None` where it is not the kernel's, is cut short, or says nothing of our interest.
+pub fn read(record: &[u8]) -> Option<Line> {
+    let record = String::from_utf8_lossy(record);
+    let (prefix, text) = record.split_once(';')?;
+    // The facility is what stands above the three bits of the level; the kernel's own is 0.
+    let priority: u32 = prefix.split(',').next()?.parse().ok()?;
+    if priority >> 3 != 0 {
+        return None;
+    }
+    line(text.split('\n').next()?)
+}
+
+fn line(text: &str) -> Option<Line> {
+    if let Some((name, rest)) = text.rsplit_once(" invoked oom-killer: ") {
+        return rest.starts_with("gfp_mask=").then(|| Line::Invoked { name: unescaped(name) });
+    }
+    if let Some(fields) = text.strip_prefix("oom-kill:") {
+        return chosen(fields);
+    }
+    if let Some((_, rest)) = text.split_once("ut of memory: Killed process ") {
+        return killed(rest, text.starts_with("Out of memory")).map(Line::Killed);
+    }
+    if let Some(rest) = text.strip_prefix("CPU: ") {
+        let (pid, rest) = rest.split_once("PID: ")?.1.split_once(" Comm: ")?;
+        // The name ends where the kernel says what it is tainted by.
+        let end = [rest.rfind(" Not tainted"), rest.rfind(" Tainted: ")].into_iter().flatten().max()?;
+        return Some(Line::Asker { pid: pid.trim().parse().ok()?, name: unescaped(&rest[..end]) });
+    }
+    if let Some(rest) = text.strip_prefix("memory: usage ") {
+        let (usage, rest) = rest.split_once("kB, limit ")?;
+        let (limit, hits) = rest.split_once("kB, failcnt ")?;
+        let kib = |n: &str| n.parse::<u64>().ok().map(|n| n.saturating_mul(1024));
+        return Some(Line::Usage { usage: kib(usage)?, limit: kib(limit)?, hits: hits.trim().parse().ok()? });
+    }
+    let inside = text.strip_prefix('[')?;
+    match inside.trim_start().strip_prefix("pid") {
+        Some(columns) => {
+            let columns = columns.trim_start().strip_prefix(']')?;
+            Some(Line::Header(columns.split_whitespace().map(String::from).collect()))
+        }
+        None => inside.split_once(']')?.0.trim().parse::<i32>().ok().map(|_| Line::Row(text.to_string())),
+    }
+}
+
+/// `oom-kill:constraint=…,task_memcg=GROUP,task=NAME,pid=N,uid=N`: from the right, for names and groups may hold commas.
+fn chosen(fields: &str) -> Option<Line> {
+    let (rest, uid) = fields.rsplit_once(",uid=")?;
+    uid.trim().parse::<u32>().ok()?;
+    let (rest, pid) = rest.rsplit_once(",pid=")?;
+    // A name has 15 bytes at most, so that `,task=` cannot stand in it twice with another key between.
+    let (rest, _name) = rest.split_once(",task=")?;
+    let (rest, group) = rest.rsplit_once(",task_memcg=")?;
+    let limited = rest.rsplit_once(",oom_memcg=").map(|(_, group)| unescaped(group));
+    Some(Line::Chosen { pid: pid.parse().ok()?, limited, group: unescaped(group) })
+}
+
+/// `N (NAME) total-vm:1kB, anon-rss:1kB, file-rss:1kB, shmem-rss:1kB, UID:0 pgtables:1kB oom_score_adj:0`
+fn killed(text: &str, machine: bool) -> Option<Killed> {
+    let (who, numbers) = text.rsplit_once(") total-vm:")?;
+    let (pid, name) = who.split_once(" (")?;
+    let after = |key: &str| numbers.split_once(key).map(|(_, rest)| rest);
+    let kib = |key: &str| after(key)?.split_once("kB")?.0.parse::<u64>().ok().map(|n| n.saturating_mul(1024));
+    let adj = |text: &str| text.split(|c: char| c != '-' && !c.is_ascii_digit()).next()?.parse().ok();
+    Some(Killed {
+        pid: pid.parse().ok()?,
+        name: unescaped(name),
+        held: kib("anon-rss:")?.saturating_add(kib("shmem-rss:").unwrap_or(0)),
+        file: kib("file-rss:")?,
+        page_tables: kib("pgtables:"),
+        oom_score_adj: after("oom_score_adj:").and_then(adj),
+        machine,
+    })
+}
+
+/// The text with the kernel's escapes undone.
+pub fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let code = tail.strip_prefix(b"x").and_then(|hex| std::str::from_utf8(hex.get(..2)?).ok());
+        match code.filter(|_| *first == b'\\').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn killed_of(record: &str) -> Killed {
+        match read(record.as_bytes()) {
+            Some(Line::Killed(killed)) => killed,
+            other => panic!("{record}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_kill_is_read_with_its_sizes_though_the_name_be_odd() {
+        for (name, read) in [
+            ("b) oom,", "b) oom,"),
+            ("a b", "a b"),
+            ("(x)", "(x)"),
+            (r"two\x0alines", "two\nlines"),
+            (r"\x1b[31mred", "\u{1b}[31mred"),
+            (r"\xe5\xb7\xa5", "工"),
+            (r"back\x5cslash", r"back\slash"),
+            (") total-vm:1kB", ") total-vm:1kB"),
+            ("Killed process", "Killed process"),
+            ("", ""),
+        ] {
+            let text = format!("3,1362,671643021,-;Memory cgroup out of memory: Killed process 32504 ({name}) total-vm:68012kB, anon-rss:20352kB, file-rss:776kB, shmem-rss:4kB, UID:0 pgtables:80kB oom_score_adj:-3\n");
+            let expected = Killed {
+                pid: 32504,
+                name: read.into(),
+                held: 20356 * 1024,
+                file: 776 * 1024,
+                page_tables: Some(80 * 1024),
+                oom_score_adj: Some(-3),
+                machine: false,
+            };
+            assert_eq!(killed_of(&text), expected);
+        }
+        let whole = "3,1,2,-;Out of memory: Killed process 7 (x) total-vm:1kB, anon-rss:2kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:48kB oom_score_adj:1000";
+        assert!(killed_of(whole).machine && killed_of(whole).oom_score_adj == Some(1000));
+        let old = "3,1,2,-;Memory cgroup out of memory: Killed process 7 (x) total-vm:1kB, anon-rss:2kB, file-rss:0kB, shmem-rss:0kB";
+        assert_eq!((killed_of(old).page_tables, killed_of(old).oom_score_adj), (None, None));
+    }
+
+    #[test]
+    fn the_chosen_one_and_whose_limit_it_was_are_read_from_the_right() {
+        let read = |text: &str| read(format!("6,1361,671642800,-;oom-kill:{text}").as_bytes());
+        let ours = "constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/a,task_memcg=/a/leaf,task=x,pid=1,pid=32504,uid=0";
+        let chosen = |limited: Option<&str>, group: &str| Line::Chosen {
+            pid: 32504,
+            limited: limited.map(String::from),
+            group: group.into(),
+        };
+        assert_eq!(read(ours), Some(chosen(Some("/a"), "/a/leaf")));
+        let machine = "constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/a/leaf,task=x,pid=32504,uid=0";
+        assert_eq!(read(machine), Some(chosen(None, "/a/leaf")));
+    }
+
+    #[test]
+    fn what_is_cut_short_foreign_or_a_programs_own_is_nothing() {
+        let whole = "3,1,1,-;Memory cgroup out of memory: Killed process 5 (x) total-vm:1kB, anon-rss:2kB, file-rss:3kB, shmem-rss:0kB";
+        assert!(read(whole.as_bytes()).is_some());
+        for cut in 0..whole.find("file-rss:3kB").unwrap() + 11 {
+            assert_eq!(read(&whole.as_bytes()[..cut]), None, "{}", &whole[..cut]);
+        }
+        for record in [
+            "6,1,1,-;usb 1-1: new device",
+            "",
+            "6,1,1,-;oom-kill:",
+            "6,1,1,-;[ x ] y",
+            "3,1,1,-;Out of memory: Killed process x (y",
+            // Written to /dev/kmsg by a program: facility 1.
+            "11,1,1,-;Memory cgroup out of memory: Killed process 5 (x) total-vm:1kB, anon-rss:2kB, file-rss:3kB, shmem-rss:0kB",
+            "x,1,1,-;Memory cgroup out of memory: Killed process 5 (x) total-vm:1kB, anon-rss:2kB, file-rss:3kB, shmem-rss:0kB",
+        ] {
+            assert_eq!(read(record.as_bytes()), None, "{record}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! OOM kills, in words: the line of the log, and the whole story with where each fact is from.
+
+use std::time::Duration;
+
+use super::{Language, count, duration, moment};
+use crate::{
+    event::{Above, Controller, Killer, Scope, Victim},
+    session::{InLine, Run, Source, Story, Who},
+    units::{Limit, size},
+};
+
+/// How many that stood beside the victim are named.
+const NAMED: usize = 4;
+
+/// The story of a kill: one sentence, and facts with a label each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Who, when.
+    pub head: String,
+    /// The facts: what each is about, and what it says.
+    pub facts: Vec<(&'static str, String)>,
+}
+
+impl Language {
+    /// `stress (pid 3) held 99.4M`.
+    pub(super) fn victim(self, victim: &Victim) -> String {
+        format!("{} held {}", self.process(&victim.name, victim.pid, victim.host_pid), size(victim.held))
+    }
+
+    /// A kill, or several in quick succession, as a line of the log.
+    pub(super) fn kill(
+        self,
+        count: u64,
+        victim: Option<&Victim>,
+        limit: Limit,
+        scope: Option<&Scope>,
+        log: bool,
+    ) -> String {
+        let who = match victim {
+            Some(victim) => self.victim(victim),
+            None if log => "the kernel's log does not say whom".to_string(),
+            None => "whom, only the kernel's log says, which cannot be read here".to_string(),
+        };
+        let why = match scope {
+            None | Some(Scope::Own) => format!("the {limit} limit was hit"),
+            Some(Scope::Inside { group }) => format!("a limit inside was hit, that of {group}"),
+            Some(Scope::Above { group }) => format!("not for its own limit of {limit}: that of {group} above was hit"),
+            Some(Scope::Machine) => {
+                format!("not for its own limit of {limit}: the whole machine had run out of memory")
+            }
+        };
+        match count {
+            0 | 1 => format!("OOM kill: {who}; {why}"),
+            n => format!("{n} OOM kills, the last: {who}; {why}"),
+        }
+    }
+
+    /// Why the OOM killer came, at the end of a sentence about how a run ended; nothing where it came for the sandbox's own limit.
+    pub(super) fn not_ours(self, scope: Option<&Scope>) -> String {
+        match scope {
+            Some(Scope::Above { group }) => format!(", under the limit of {group} above it"),
+            Some(Scope::Machine) => ", and so was the whole machine".into(),
+            Some(Scope::Inside { group }) => format!(", under the limit of {group} inside"),
+            Some(Scope::Own) | None => String::new(),
+        }
+    }
+
+    /// A tighter limit above.
+    pub(super) fn tighter_above(self, above: &Above, limit: Limit) -> String {
+        let whose = self.above(above);
+        format!("{whose} is {}, lower than {limit}: it is met first, and kills the same", size(above.limit))
+    }
+
+    /// Whose limit that is.
+    pub fn above(self, above: &Above) -> String {
+        match &above.group {
+            Some(group) => format!("the limit of {group} above"),
+            None => "a limit above, out of sight".into(),
+        }
+    }
+
+    /// Who killed beside the kernel.
+    pub(super) fn killed_by(self, killer: Killer) -> &'static str {
+        match killer {
+            Killer::SystemdOomd => {
+                "systemd-oomd killed the workload, for memory pressure or lack of swap: its own limit was not the reason"
+            }
+        }
+    }
+
+    /// Where a fact is from.
+    pub fn source(self, source: Source, controller: Controller) -> &'static str {
+        match (source, controller) {
+            (Source::KernelLog, _) => "the kernel's log",
+            (Source::Counters, Controller::V1) => "memory.failcnt and memory.oom_control",
+            (Source::Counters, Controller::V2) => "memory.events",
+            (Source::WaitStatus, _) => "the way it ended",
+            (Source::Samples, _) => "our samples",
+        }
+    }
+
+    /// The story of a kill.
+    pub fn told(self, story: &Story, run: &Run) -> Told {
+        let at = moment(story.at.saturating_sub(run.origin()));
+        let who = story.who.as_ref().map(|(who, _)| who);
+        let named = who.map_or("a process".to_string(), |who| self.process(&who.name, who.pid, who.host_pid));
+        let mut facts = Vec::new();
+        if let Some(who) = who {
+            facts.push(("held", self.held(who, story)));
+            if !who.command.is_empty() && who.command != who.name {
+                facts.push(("command", who.command.clone()));
+            }
+            if !who.parents.is_empty() {
+                let of = |(name, pid, host): &(String, Option<i32>, i32)| self.process(name, *pid, *host);
+                facts.push(("started by", who.parents.iter().map(of).collect::<Vec<_>>().join(", by ")));
+            }
+        }
+        facts.push(("limit met", self.limit_met(story, run)));
+        if let Some((pid, host_pid, name)) = &story.asker {
+            let asker = self.process(name, *pid, *host_pid);
+            let own = who.is_some_and(|who| who.host_pid == *host_pid);
+            let said = if own { "the victim itself".into() } else { format!("{asker}, not the victim") };
+            facts.push(("asked for more", said));
+        }
+        facts.push(("before, after", self.before_after(story)));
+        facts.extend(self.why(story).map(|why| ("why that one", why)));
+        facts.push(("sources", self.sources(story, run)));
+        Told { head: format!("OOM kill of {named} at {at}"), facts }
+    }
+
+    fn held(self, who: &Who, story: &Story) -> String {
+        let of = story.limit.bytes().filter(|limit| *limit > 0);
+        let share = of.map(|limit| format!(", {}% of the limit of {}", who.held * 100 / limit, size(limit)));
+        format!("{}{}", size(who.held), share.unwrap_or_default())
+    }
+
+    fn limit_met(self, story: &Story, run: &Run) -> String {
+        let met = |what: String| match story.met {
+            Some((limit, usage)) => format!("{what}: {} of {} were in use there", size(usage), size(limit)),
+            None => what,
+        };
+        match story.scope.as_ref().map(|(scope, _)| scope) {
+            Some(Scope::Own) => format!("the sandbox's own, {}", story.limit),
+            Some(Scope::Inside { group }) => met(format!("that of {group}, inside the sandbox")),
+            Some(Scope::Above { group }) => met(format!("that of {group}, above the sandbox")),
+            Some(Scope::Machine) => "none: the machine had run out of memory".into(),
+            None => match &run.above {
+                Some(above) => format!(
+                    "not the sandbox's own, which was not hit; {} is {}",
+                    self.above(above),
+                    size(above.limit)
+                ),
+                None => "not the sandbox's own, which was not hit; the machine's memory is the next above it".into(),
+            },
+        }
+    }
+
+    fn before_after(self, story: &Story) -> String {
+        let (before, after) = (story.before, story.after.unwrap_or(story.before));
+        let mut said = vec![format!("usage {} → {}", size(before.usage), size(after.usage))];
+        if let (Some(before), Some(after)) = (before.limit_hits, after.limit_hits) {
+            said.push(format!("limit hits {before} → {after}"));
+        }
+        if let (Some(before), Some(after)) = (before.waited_us, after.waited_us) {
+            let waited = |us| duration(Duration::from_micros(us));
+            said.push(format!("waited for memory {} → {}", waited(before), waited(after)));
+        }
+        said.join("; ")
+    }
+
+    /// Why the kernel took that one: what it weighed.
+    fn why(self, story: &Story) -> Option<String> {
+        let (who, _) = story.who.as_ref()?;
+        let (line, _) = &story.line;
+        let place = line.iter().position(|of| of.host_pid == who.host_pid);
+        let others: Vec<String> = line
+            .iter()
+            .filter(|of| of.host_pid != who.host_pid)
+            .take(NAMED)
+            .map(|of| format!("{} {}", self.process(&of.name, of.pid, of.host_pid), self.badness(of)))
+            .collect();
+        let more = story.more + line.len().saturating_sub(usize::from(place.is_some())).saturating_sub(others.len());
+        let beside = match (others.len(), more) {
+            (0, _) => "; nobody stood beside it".to_string(),
+            (_, 0) => format!("; beside it: {}", others.join(", ")),
+            (_, n) => format!("; beside it: {}, and {n} more", others.join(", ")),
+        };
+        Some(match place {
+            Some(0) => format!("the largest badness, {}{beside}", self.badness(&line[0])),
+            // Seen a moment before: since then it has grown, or was born.
+            Some(n) => format!("badness {} when last seen{beside}", self.badness(&line[n])),
+            None => format!("it was too young to have been seen{beside}"),
+        })
+    }
+
+    fn badness(self, of: &InLine) -> String {
+        let adj = match of.oom_score_adj {
+            0 => String::new(),
+            adj => format!(" (oom_score_adj {adj})"),
+        };
+        let value = match of.badness {
+            less if less < 0 => format!("-{}", size(less.unsigned_abs())),
+            some => size(some.unsigned_abs()),
+        };
+        value + &adj
+    }
+
+    fn sources(self, story: &Story, run: &Run) -> String {
+        let name = |source| self.source(source, run.started.controller);
+        let mut said = Vec::new();
+        said.push(match &story.who {
+            Some((_, source)) => format!("who: {}", name(*source)),
+            None if run.started.kernel_log => "who: the kernel's log did not say".into(),
+            None => "who: the kernel's log cannot be read here, and nobody was seen to die of it".into(),
+        });
+        said.push(format!("whose limit: {}", name(story.scope.as_ref().map_or(Source::Counters, |(_, from)| *from))));
+        said.push(format!("who stood there: {}", name(story.line.1)));
+        said.push("usage: our samples".into());
+        said.join("; ")
+    }
+
+    /// That there were more kills than stories are told.
+    pub fn more_kills(self, n: u64) -> String {
+        format!("and {} before", count(n, "OOM kill"))
+    }
+}

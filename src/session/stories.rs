@@ -1,0 +1,373 @@
+//! The story of each OOM kill: who, why that one, whose limit, how it stood before and after. Kept when processes and group are gone.
+//!
+//! Three sources tell of a kill, in any order: the counter (when), the kernel's log (who, and why), the way processes ended. Each fact keeps where it is
+//! from. Refuses: sentences.
+
+use std::time::Duration;
+
+use super::{Run, badness};
+use crate::{
+    event::{OomDump, Sample, Scope, Tabled, Victim},
+    units::{Limit, page_size},
+};
+
+/// How many stories a run keeps; the newest.
+const KEPT: usize = 256;
+
+/// How many are kept that stood beside the victim.
+const BESIDE: usize = 8;
+
+/// How much of the past a story keeps, and as how many points at most.
+const PAST: Duration = Duration::from_secs(10);
+const POINTS: usize = 60;
+
+/// What follows a kill: until then a victim's memory is given back.
+const AFTERMATH: Duration = Duration::from_millis(100);
+
+/// A kill and the limit hit that led to it are seen at most so far apart: they are read at different moments.
+const HIT_AND_KILL: Duration = Duration::from_millis(500);
+
+/// Who is found to have died so long after a kill may have been its victim, where nobody names it.
+const KILL_AND_DEATH: Duration = Duration::from_secs(3);
+
+/// Where a fact is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The kernel's log.
+    KernelLog,
+    /// The group's counters.
+    Counters,
+    /// How the main process ended.
+    WaitStatus,
+    /// Our own samples of the processes.
+    Samples,
+}
+
+/// The story of one kill.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Story {
+    /// When it was learned of.
+    pub at: Duration,
+    /// Who was killed, and where that is from.
+    pub who: Option<(Who, Source)>,
+    /// Whose limit was met, and where that is from.
+    pub scope: Option<(Scope, Source)>,
+    /// The sandbox's own limit then.
+    pub limit: Limit,
+    /// Another limit that was met instead, in bytes, and what was charged under it.
+    pub met: Option<(u64, u64)>,
+    /// Who asked for the memory that was not there.
+    pub asker: Option<(Option<i32>, i32, String)>,
+    /// How it stood before.
+    pub before: Moment,
+    /// How it stood shortly after.
+    pub after: Option<Moment>,
+    /// Who could be taken, the first in line first, and where that is from; the victim is one of them.
+    pub line: (Vec<InLine>, Source),
+    /// How many more stood in line.
+    pub more: usize,
+    /// Usage in the seconds before: when, and how much, in bytes.
+    pub past: Vec<(Duration, u64)>,
+}
+
+impl Story {
+    /// Whether it is the story of this process, by its pid outside.
+    pub fn is_of(&self, host_pid: i32) -> bool {
+        self.who.as_ref().is_some_and(|(who, _)| who.host_pid == host_pid)
+    }
+}
+
+/// The victim.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Who {
+    /// The pid outside.
+    pub host_pid: i32,
+    /// The pid inside, where it is known.
+    pub pid: Option<i32>,
+    /// The name.
+    pub name: String,
+    /// The command line, where it was seen.
+    pub command: String,
+    /// Memory that it held, in bytes: anonymous and shared.
+    pub held: u64,
+    /// How readily it was taken.
+    pub oom_score_adj: Option<i32>,
+    /// Its parent, that one's parent, and so on, as far as they were seen: name, pid inside, pid outside.
+    pub parents: Vec<(String, Option<i32>, i32)>,
+}
+
+/// One that stood in line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InLine {
+    /// The pid outside.
+    pub host_pid: i32,
+    /// The pid inside, where it is known.
+    pub pid: Option<i32>,
+    /// The name.
+    pub name: String,
+    /// What the kernel weighs, in bytes; less than nothing for one that is spared.
+    pub badness: i64,
+    /// How readily it is taken.
+    pub oom_score_adj: i32,
+}
+
+/// How it stood at an instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moment {
+    /// When.
+    pub at: Duration,
+    /// Usage, in bytes.
+    pub usage: u64,
+    /// Limit hits so far.
+    pub limit_hits: Option<u64>,
+    /// Time lost to waiting for memory so far, in microseconds.
+    pub waited_us: Option<u64>,
+}
+
+/// The stories of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Stories {
+    told: Vec<Story>,
+    /// How many there were in all.
+    count: u64,
+    /// A dump whose victim was not named yet.
+    dump: Option<OomDump>,
+    /// When limit hits were last seen to rise.
+    last_hit: Option<Duration>,
+}
+
+impl Stories {
+    /// The stories, oldest first; the newest of them.
+    pub fn told(&self) -> &[Story] {
+        &self.told
+    }
+
+    /// How many came before those.
+    pub fn forgotten(&self) -> u64 {
+        self.count - self.told.len() as u64
+    }
+
+    /// Whose limit the newest kill was for, where that is known.
+    pub fn scope(&self) -> Option<Scope> {
+        self.told.last()?.scope.as_ref().map(|(scope, _)| scope.clone())
+    }
+
+    fn open(&mut self, story: Story) -> &mut Story {
+        if self.told.len() == KEPT {
+            self.told.remove(0);
+        }
+        self.count += 1;
+        self.told.push(story);
+        let last = self.told.len() - 1;
+        &mut self.told[last]
+    }
+
+    /// In bytes, roughly.
+    pub(super) fn memory(&self) -> usize {
+        let of = |story: &Story| {
+            let who = story.who.as_ref().map_or(0, |(who, _)| who.command.len() + 64 * who.parents.len());
+            size_of::<Story>() + who + story.line.0.len() * 80 + size_of_val(&story.past[..])
+        };
+        self.told.iter().map(of).sum()
+    }
+}
+
+impl Run {
+    /// The kernel's dump before a kill: kept until it names the victim.
+    pub(super) fn oom_dump(&mut self, dump: &OomDump) {
+        self.stories.dump = Some(dump.clone());
+    }
+
+    /// The counter has moved: each kill that is counted has a story.
+    pub(super) fn kills_counted(&mut self, at: Duration, sample: &Sample) {
+        let hit = sample.limit_hits > self.limit_hits();
+        if hit {
+            self.stories.last_hit = Some(at);
+        }
+        while self.stories.count < sample.oom_kills.unwrap_or(0).min(self.stories.count + KEPT as u64) {
+            let story = self.story(at);
+            self.stories.open(story);
+        }
+        // Where the counter did not see them all told one by one (it leapt), the rest is counted and has no story.
+        self.stories.count = self.stories.count.max(sample.oom_kills.unwrap_or(0));
+        let moment = moment(at, sample);
+        let own = self.stories.last_hit.is_some_and(|hit| at.saturating_sub(hit) <= HIT_AND_KILL);
+        for story in self.stories.told.iter_mut().rev() {
+            if at.saturating_sub(story.at) > AFTERMATH && story.after.is_some() {
+                break;
+            }
+            story.after = Some(moment);
+            if own && story.scope.is_none() {
+                story.scope = Some((Scope::Own, Source::Counters));
+            }
+        }
+    }
+
+    /// The kernel named a victim.
+    pub(super) fn victim_named(&mut self, at: Duration, victim: &Victim) {
+        let who = self.who(victim.host_pid, &victim.name, victim.pid);
+        let who = Who { held: victim.held, oom_score_adj: victim.oom_score_adj.or(who.oom_score_adj), ..who };
+        let dump = self.stories.dump.take().filter(|dump| dump.host_pid == victim.host_pid);
+        let limit = self.limit_in_force();
+        let new = self.story(at);
+        // A kill that was counted long ago lost its name: the log was overrun.
+        let waits = |story: &Story| story.who.is_none() && at.saturating_sub(story.at) <= KILL_AND_DEATH;
+        let unnamed = self.stories.told.iter().position(waits);
+        let story = match unnamed {
+            Some(place) => &mut self.stories.told[place],
+            None => self.stories.open(new),
+        };
+        story.who = Some((who, Source::KernelLog));
+        if victim.machine {
+            story.scope = Some((Scope::Machine, Source::KernelLog));
+        }
+        if let Some(dump) = dump {
+            take_dump(story, dump, limit, self.started.mem_total);
+        }
+    }
+
+    /// Somebody died: where the kernel's log is not to be read, the one that the kernel would have taken first was the victim. The main process tells
+    /// by itself how it ended.
+    pub(super) fn died(&mut self, at: Duration) {
+        if self.started.kernel_log {
+            return;
+        }
+        let main = self.running.and_then(|(.., host_pid)| host_pid);
+        let pages = self.limit_in_force().bytes().unwrap_or(self.started.mem_total) / page_size();
+        let named = |pid: i32| self.stories.told.iter().any(|story| story.is_of(pid));
+        let mut dead: Vec<_> = self.processes.values().filter(|row| row.died.is_some()).collect();
+        dead.retain(|row| Some(row.process.host_pid) != main && !named(row.process.host_pid));
+        dead.sort_by_key(|row| badness::badness(row, pages));
+        let mut found = Vec::new();
+        for (place, story) in self.stories.told.iter().enumerate().filter(|(_, story)| story.who.is_none()) {
+            let from = story.at.saturating_sub(AFTERMATH);
+            let fits = |row: &&super::Row| row.died.is_some_and(|died| died >= from && died <= story.at + KILL_AND_DEATH);
+            if let Some(index) = dead.iter().rposition(fits).filter(|_| at >= from) {
+                let process = &dead.remove(index).process;
+                found.push((place, self.who(process.host_pid, &process.name, process.pid)));
+            }
+        }
+        for (place, who) in found {
+            if let Some(row) = self.processes.get_mut(&who.host_pid) {
+                row.oom_killed = true;
+            }
+            self.stories.told[place].who = Some((who, Source::Samples));
+        }
+    }
+
+    /// The run has ended: whether the main process was a victim is told by how it ended.
+    pub(super) fn stories_end(&mut self, main_was_victim: bool) {
+        self.stories.dump = None;
+        let Some((_, pid, Some(host_pid))) = self.running.filter(|_| main_was_victim) else { return };
+        let who = self.who(host_pid, "", Some(pid));
+        let told = &mut self.stories.told;
+        if told.iter().any(|story| story.is_of(host_pid)) {
+            return;
+        }
+        if let Some(story) = told.iter_mut().rev().find(|story| story.who.is_none()) {
+            story.who = Some((who, Source::WaitStatus));
+        }
+    }
+
+    /// What can be said of a kill before anything is known of it but that it happened.
+    fn story(&self, at: Duration) -> Story {
+        let limit = self.limit_in_force();
+        let pages = limit.bytes().unwrap_or(self.started.mem_total) / page_size();
+        let line = badness::in_line(self, limit);
+        let more = line.len().saturating_sub(BESIDE);
+        let line: Vec<InLine> = line.into_iter().take(BESIDE).map(|row| seen(row, pages)).collect();
+        let last_at = self.history.points().last().map(|point| point.at);
+        let before = self.last.as_ref().zip(last_at).map(|(sample, at)| moment(at, sample)).unwrap_or_default();
+        let waited_us = before.waited_us.or(self.pressure.map(|pressure| pressure.some_us));
+        let from = at.saturating_sub(PAST).max(self.at);
+        let points = self.history.columns(from, at, POINTS);
+        let mut past: Vec<(Duration, u64)> = points.iter().flatten().map(|p| (p.at, p.usage.max(p.peak))).collect();
+        past.dedup_by_key(|(at, _)| *at);
+        Story {
+            at,
+            who: None,
+            scope: None,
+            limit,
+            met: None,
+            asker: None,
+            before: Moment { waited_us, ..before },
+            after: None,
+            line: (line, Source::Samples),
+            more,
+            past,
+        }
+    }
+
+    /// A process as it was last seen.
+    fn who(&self, host_pid: i32, name: &str, pid: Option<i32>) -> Who {
+        let row = self.processes.get(&host_pid);
+        let mut parents = Vec::new();
+        let mut next = row.map(|row| row.process.parent);
+        while let Some(row) = next.and_then(|pid| self.processes.get(&pid)).filter(|_| parents.len() < BESIDE) {
+            parents.push((row.process.name.clone(), row.process.pid, row.process.host_pid));
+            next = Some(row.process.parent);
+        }
+        let seen = |of: fn(&super::Row) -> String| row.map(of).unwrap_or_default();
+        Who {
+            host_pid,
+            pid: pid.or(row.and_then(|row| row.process.pid)),
+            name: if name.is_empty() { seen(|row| row.process.name.clone()) } else { name.into() },
+            command: seen(|row| row.process.command.clone()),
+            held: row.map_or(0, |row| row.process.usage.anon),
+            oom_score_adj: row.map(|row| row.process.usage.oom_score_adj),
+            parents,
+        }
+    }
+}
+
+/// Takes in what the kernel's dump says.
+fn take_dump(story: &mut Story, dump: OomDump, own: Limit, machine: u64) {
+    let limit = dump.limit.filter(|_| dump.scope != Scope::Machine).unwrap_or(machine);
+    if matches!(dump.scope, Scope::Above { .. } | Scope::Inside { .. }) {
+        story.met = dump.limit.zip(dump.usage);
+    } else if dump.scope == Scope::Own
+        && let Some(usage) = dump.usage
+    {
+        // The kernel's own reading of that instant.
+        story.before = Moment { usage, limit_hits: dump.limit_hits.or(story.before.limit_hits), ..story.before };
+        story.limit = dump.limit.map_or(own, |limit| if own.bytes().is_none() { own } else { Limit::Bytes(limit) });
+    }
+    story.scope = Some((dump.scope, Source::KernelLog));
+    story.asker = dump.asker.map(|asker| (asker.pid, asker.host_pid, asker.name));
+    let count = dump.table.len();
+    if count > 0 {
+        let mut line: Vec<InLine> = dump.table.into_iter().map(|row| in_line(row, limit)).collect();
+        line.sort_by_key(|of| std::cmp::Reverse(of.badness));
+        line.truncate(BESIDE);
+        story.line = (line, Source::KernelLog);
+        story.more = count.saturating_sub(BESIDE) + dump.left_out as usize;
+    }
+}
+
+fn in_line(row: Tabled, limit: u64) -> InLine {
+    let held = row.rss.saturating_add(row.swap).saturating_add(row.page_tables) / page_size();
+    let adj = i64::from(row.oom_score_adj).saturating_mul((limit / page_size() / 1000) as i64);
+    let badness = in_bytes((held as i64).saturating_add(adj));
+    let Tabled { host_pid, pid, name, oom_score_adj, .. } = row;
+    InLine { host_pid, pid, name, badness, oom_score_adj }
+}
+
+fn seen(row: &super::Row, pages: u64) -> InLine {
+    let process = &row.process;
+    InLine {
+        host_pid: process.host_pid,
+        pid: process.pid,
+        name: process.name.clone(),
+        badness: in_bytes(badness::badness(row, pages)),
+        oom_score_adj: process.usage.oom_score_adj,
+    }
+}
+
+fn in_bytes(pages: i64) -> i64 {
+    pages.saturating_mul(page_size() as i64)
+}
+
+fn moment(at: Duration, sample: &Sample) -> Moment {
+    let waited_us = sample.pressure.map(|pressure| pressure.some_us);
+    Moment { at, usage: sample.usage, limit_hits: sample.limit_hits, waited_us }
+}

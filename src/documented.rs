@@ -53,6 +53,8 @@ fn every_event() -> Vec<Event> {
     let usage = ProcessUsage { rss: m, anon: m, cpu_ms: 30, threads: 1, state: 'S', oom_score_adj: 100 };
     let process =
         Process { host_pid: 500, pid: Some(2), parent: 1, name: "sh".into(), command: "sh -c x".into(), usage };
+    let above = Some(Above { limit: 60 * m, group: Some("/a".into()) });
+    let child = Process { host_pid: 501, pid: Some(3), parent: 500, ..process.clone() };
     let started = Started {
         run: 1,
         argv: vec!["sh".into()],
@@ -68,6 +70,8 @@ fn every_event() -> Vec<Event> {
         group: "/sandtop/1-2-3".into(),
         cpus: 2,
         mem_total: 8 << 30,
+        above: above.clone(),
+        kernel_log: true,
         held: false,
         isolation: Isolation::User { uid: 1000, gid: 1000 },
         widened: false,
@@ -93,14 +97,36 @@ fn every_event() -> Vec<Event> {
         pressure: Some(Pressure::default()),
         swap_free: Some(m),
     };
+    let tabled =
+        Tabled { host_pid: 501, pid: Some(3), name: "x".into(), rss: m, page_tables: m, swap: 0, oom_score_adj: 1 };
+    let dump = OomDump {
+        host_pid: 501,
+        scope: Scope::Above { group: "/a".into() },
+        asker: Some(Asker { host_pid: 500, pid: Some(2), name: "x".into() }),
+        usage: Some(m),
+        limit: Some(m),
+        limit_hits: Some(1),
+        table: vec![tabled],
+        left_out: 1,
+    };
     let mut events = vec![
         Event::Started(Box::new(started)),
         Event::Running { pid: 2, host_pid: Some(500) },
-        Event::Settings(Box::new(Settings { high: Some(Limit::Max), ..Settings::default() })),
-        Event::Processes(ProcessChanges { born: vec![process], changed: vec![(500, usage)], died: vec![501] }),
+        Event::Settings(Box::new(Settings { high: Some(Limit::Max), above, ..Settings::default() })),
+        Event::Processes(ProcessChanges { born: vec![process, child], changed: vec![(500, usage)], died: vec![501] }),
         Event::Output(b"x".to_vec()),
         Event::Resized { rows: 24, cols: 80 },
-        Event::Victim(Victim { host_pid: 501, pid: Some(3), name: "x".into(), held: m }),
+        Event::OomDump(Box::new(dump)),
+        Event::Victim(Victim {
+            host_pid: 501,
+            pid: Some(3),
+            name: "x".into(),
+            held: m,
+            file: Some(m),
+            page_tables: Some(m),
+            oom_score_adj: Some(1),
+            machine: true,
+        }),
         Event::Sample(sample),
     ];
     let pause = Pause { limit: Limit::Bytes(100 * m), usage: m, unreclaimable: m, at_limit: false, frozen: true };
@@ -130,6 +156,7 @@ fn every_event() -> Vec<Event> {
         Note::SignalSent { signal: 15, host_pid: 500, pid: Some(2), name: "x".into() },
         Note::AllSignalled { signal: 15, processes: 2 },
         Note::Leftover { reason: "x".into() },
+        Note::KilledBy { killer: Killer::SystemdOomd },
         Note::Hint { text: "x".into() },
     ];
     events.extend(notes.map(Event::Note));
@@ -201,6 +228,8 @@ fn the_recording_format_is_described_whole_and_nothing_else_is() {
         variants::<Stopped>(),
         variants::<Isolation>(),
         variants::<Controller>(),
+        variants::<Scope>(),
+        variants::<Killer>(),
     ];
     for word in words.iter().flatten() {
         assert!(RECORDING.contains(&format!("`{word}")) || RECORDING.contains(&format!(".{word}`")), "{word}");

@@ -18,6 +18,9 @@ use crate::{
     text::visible_lines,
 };
 
+/// How many kills are told whole at the end; a recording and the JSON have all.
+const STORIES: usize = 2;
+
 /// Runs the plan to its end, with or without the line at the end; the exit code. What was learned is in `session`, also when it fails.
 ///
 /// # Errors
@@ -34,6 +37,7 @@ pub fn run(plan: Plan, quiet: bool, session: &mut Session) -> Result<u8> {
     let failed = matches!(outcome, Outcome::FailedToStart | Outcome::SandboxLost);
     if !quiet || failed {
         tell(&Language::English.summary(run));
+        tell_stories(run);
         let status = run.ended.as_ref().map(|(_, ended)| &ended.status);
         if let Some(hint) = status.and_then(|status| hints::at_end(&run.started.argv, status)) {
             tell(&hint);
@@ -73,6 +77,22 @@ fn follow(supervisor: &Supervisor, session: &mut Session, hierarchy: &Path) -> R
             Ok(News::Fatal(text)) => return Err(internal_error(&text)),
             Err(_) => return Err(internal_error("the supervisor is gone")),
         }
+    }
+}
+
+/// Why the OOM killer came: the last kills, and how many there were before.
+fn tell_stories(run: &Run) {
+    let words = Language::English;
+    let told = run.stories.told();
+    let shown = &told[told.len().saturating_sub(STORIES)..];
+    let before = run.stories.forgotten() + (told.len() - shown.len()) as u64;
+    if before > 0 && !shown.is_empty() {
+        tell(&words.more_kills(before));
+    }
+    for story in shown {
+        let told = words.told(story, run);
+        tell(&told.head);
+        told.facts.iter().for_each(|(about, fact)| tell(&format!("  {about:<14} {fact}")));
     }
 }
 

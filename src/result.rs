@@ -21,12 +21,14 @@ mod failed;
 mod json;
 mod pauses;
 mod schedule;
+mod stories;
 mod values;
 pub use asked::AskedDocument;
 pub use failed::failed;
 pub use json::json;
 use pauses::{PauseDocument, pauses};
 pub use schedule::{MoveDocument, Planning, ScheduleDocument};
+pub use stories::{AboveDocument, EvidenceDocument, StoryDocument};
 pub use values::{Amount, LimitValue, Max};
 
 /// The version of the document. It rises when a field changes its meaning, not when one is added.
@@ -148,6 +150,14 @@ pub struct RunDocument {
     /// The group's other settings.
     pub settings: SettingsDocument,
 
+    /// The tightest limit above the sandbox's own.
+    pub above: Option<AboveDocument>,
+    /// Whether the kernel's log could be read.
+    pub kernel_log: Option<bool>,
+    /// What the verdict rests on.
+    pub evidence: Vec<EvidenceDocument>,
+    /// The stories of the OOM kills, oldest first; the newest 256 of them.
+    pub stories: Vec<StoryDocument>,
     /// Whom the kernel named as killed, oldest first; the newest 256 of them.
     pub victims: Vec<Victim>,
     /// The processes: the living, and the newest of the dead.
@@ -313,6 +323,10 @@ fn run_document(run: &Run, session: &Session) -> RunDocument {
         cpus: Some(started.cpus),
         mem_total_bytes: Some(started.mem_total),
         settings: settings(run),
+        above: run.above.as_ref().map(AboveDocument::from),
+        kernel_log: Some(started.kernel_log),
+        evidence: stories::evidence(run),
+        stories: stories::stories(run),
         victims: run.victims.clone(),
         processes: processes(run),
         pauses: pauses(run),

@@ -11,6 +11,7 @@ use crate::{
 
 mod budget;
 mod change;
+mod evidence;
 mod kill;
 mod knobs;
 mod pause;

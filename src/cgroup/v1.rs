@@ -370,7 +370,8 @@ impl Cgroup for V1 {
     fn above(&self) -> Option<Above> {
         let own = read_limit(&self.limit).unwrap_or(Limit::Max);
         let parse = |text: &str| text.parse().ok().map(limit_of);
-        let all = self.stat.text(&mut [0; 4096]).ok().and_then(|text| files::value_of(text, "hierarchical_memory_limit"));
+        let all =
+            self.stat.text(&mut [0; 4096]).ok().and_then(|text| files::value_of(text, "hierarchical_memory_limit"));
         above::tightest(&self.root, &self.dir, "memory.limit_in_bytes", parse, own, all)
     }
 

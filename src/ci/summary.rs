@@ -172,7 +172,13 @@ mod tests {
         let text = page(&document(|run| {
             (run.sandtop_exit_code, run.exit_code, run.oom_kills, run.limit_hits) =
                 (Some(1), Some(1), Some(2), Some(111));
-            run.victims = vec![Victim { host_pid: 500, pid: Some(3), name: "stress".into(), held: 99 << 20 }];
+            run.victims = vec![Victim {
+                host_pid: 500,
+                pid: Some(3),
+                name: "stress".into(),
+                held: 99 << 20,
+                ..Victim::default()
+            }];
             run.events = vec![
                 event(-0.004, "started", "run 1: make test under 100M"),
                 event(0.05, "first_limit_hit", "usage met the limit of 100M"),

@@ -183,7 +183,9 @@ mod tests {
             ("Killed process", "Killed process"),
             ("", ""),
         ] {
-            let text = format!("3,1362,671643021,-;Memory cgroup out of memory: Killed process 32504 ({name}) total-vm:68012kB, anon-rss:20352kB, file-rss:776kB, shmem-rss:4kB, UID:0 pgtables:80kB oom_score_adj:-3\n");
+            let text = format!(
+                "3,1362,671643021,-;Memory cgroup out of memory: Killed process 32504 ({name}) total-vm:68012kB, anon-rss:20352kB, file-rss:776kB, shmem-rss:4kB, UID:0 pgtables:80kB oom_score_adj:-3\n"
+            );
             let expected = Killed {
                 pid: 32504,
                 name: read.into(),

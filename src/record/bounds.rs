@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use super::format::Header;
 use crate::event::{
-    ChangeOutcome, Event, LimitOutcome, Note, Process, ProcessChanges, Stamped, Started, Status, terminal_size,
+    ChangeOutcome, Event, LimitOutcome, Note, OomDump, Process, ProcessChanges, Scope, Stamped, Started, Status,
+    terminal_size,
 };
 
 /// The longest sentence, path or command line of a process, in bytes (`procs` cuts one at 256).
@@ -32,6 +33,11 @@ impl Bounds {
             Event::Processes(changes) => self.processes(changes),
             Event::Settings(settings) => {
                 settings.pids_limit.iter_mut().chain(&mut settings.cpu).for_each(|text| cut(text, NAME));
+                settings
+                    .above
+                    .iter_mut()
+                    .filter_map(|above| above.group.as_mut())
+                    .for_each(|group| cut(group, SENTENCE));
             }
             Event::Output(bytes) => bytes.shrink_to_fit(),
             Event::Resized { rows, cols } => (*rows, *cols) = terminal_size(*rows, *cols),
@@ -41,6 +47,7 @@ impl Bounds {
                 cut(reason, SENTENCE)
             }
             Event::Victim(victim) => cut(&mut victim.name, NAME),
+            Event::OomDump(dump) => self.dump(dump),
             Event::Ended(ended) => {
                 if let Status::FailedToStart(failure) = &mut ended.status {
                     cut(&mut failure.what, SENTENCE);
@@ -50,9 +57,23 @@ impl Bounds {
         }
     }
 
+    fn dump(&mut self, dump: &mut OomDump) {
+        if let Scope::Inside { group } | Scope::Above { group } = &mut dump.scope {
+            cut(group, SENTENCE);
+        }
+        if let Some(asker) = &mut dump.asker {
+            cut(&mut asker.name, NAME);
+        }
+        self.left_out += shorten(&mut dump.table, NAME);
+        dump.table.iter_mut().for_each(|row| cut(&mut row.name, NAME));
+    }
+
     fn started(&mut self, started: &mut Started) {
         self.living.clear();
         cut(&mut started.group, SENTENCE);
+        if let Some(group) = started.above.as_mut().and_then(|above| above.group.as_mut()) {
+            cut(group, SENTENCE);
+        }
         self.left_out += shorten(&mut started.changes, SENTENCE);
     }
 
@@ -123,6 +144,10 @@ pub fn memory(stamped: &Stamped) -> usize {
             text(reason)
         }
         Event::Victim(victim) => text(&victim.name),
+        Event::OomDump(dump) => {
+            let names: usize = dump.table.iter().map(|row| text(&row.name)).sum();
+            piece(size_of_val(&**dump)) + piece(size_of_val(&dump.table[..])) + names + SENTENCE
+        }
         _ => 0,
     };
     size_of::<Stamped>() + more

@@ -252,9 +252,13 @@ fn what_others_chose_is_only_ever_text() {
         .insert(at, event(1120, Event::Processes(ProcessChanges { born: vec![process], ..Default::default() })));
     recording.events.insert(at, event(1121, Event::Output(hostile.as_bytes().to_vec())));
     recording.events.insert(at, event(1122, Event::Note(Note::Hint { text: hostile.into() })));
-    recording
-        .events
-        .insert(at, event(1123, Event::Victim(Victim { host_pid: 7, pid: None, name: hostile.into(), held: M })));
+    recording.events.insert(
+        at,
+        event(
+            1123,
+            Event::Victim(Victim { host_pid: 7, pid: None, name: hostile.into(), held: M, ..Victim::default() }),
+        ),
+    );
     recording.events.insert(at, sample(1124, 100 * M, 1, 1));
     recording.damage = Some(crate::record::Damage { line: 9, what: hostile.into() });
     for kind in [Kind::Html, Kind::Svg, Kind::Md] {

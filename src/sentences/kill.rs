@@ -55,6 +55,16 @@ impl Language {
         }
     }
 
+    /// Whose limit it was.
+    pub(super) fn whose(self, scope: &Scope) -> String {
+        match scope {
+            Scope::Own => "the sandbox's own".into(),
+            Scope::Inside { group } => format!("that of {group}, inside the sandbox"),
+            Scope::Above { group } => format!("that of {group}, above the sandbox"),
+            Scope::Machine => "none, the machine had run out of memory".into(),
+        }
+    }
+
     /// Why the OOM killer came, at the end of a sentence about how a run ended; nothing where it came for the sandbox's own limit.
     pub(super) fn not_ours(self, scope: Option<&Scope>) -> String {
         match scope {
@@ -130,7 +140,9 @@ impl Language {
 
     fn held(self, who: &Who, story: &Story) -> String {
         let of = story.limit.bytes().filter(|limit| *limit > 0);
-        let share = of.map(|limit| format!(", {}% of the limit of {}", who.held * 100 / limit, size(limit)));
+        let share = of.map(|limit| {
+            format!(", {}% of the limit of {}", u128::from(who.held) * 100 / u128::from(limit), size(limit))
+        });
         format!("{}{}", size(who.held), share.unwrap_or_default())
     }
 
@@ -140,16 +152,12 @@ impl Language {
             None => what,
         };
         match story.scope.as_ref().map(|(scope, _)| scope) {
-            Some(Scope::Own) => format!("the sandbox's own, {}", story.limit),
-            Some(Scope::Inside { group }) => met(format!("that of {group}, inside the sandbox")),
-            Some(Scope::Above { group }) => met(format!("that of {group}, above the sandbox")),
-            Some(Scope::Machine) => "none: the machine had run out of memory".into(),
+            Some(Scope::Own) => format!("{}, {}", self.whose(&Scope::Own), story.limit),
+            Some(scope) => met(self.whose(scope)),
             None => match &run.above {
-                Some(above) => format!(
-                    "not the sandbox's own, which was not hit; {} is {}",
-                    self.above(above),
-                    size(above.limit)
-                ),
+                Some(above) => {
+                    format!("not the sandbox's own, which was not hit; {} is {}", self.above(above), size(above.limit))
+                }
                 None => "not the sandbox's own, which was not hit; the machine's memory is the next above it".into(),
             },
         }

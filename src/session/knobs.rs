@@ -233,6 +233,10 @@ impl Run {
         };
         let moved: Vec<(Knob, Value)> = Knob::ALL.iter().filter_map(moved).collect();
         let mut told = Vec::new();
+        if self.above != settings.above {
+            self.above = settings.above.clone();
+            told.extend(self.tighter_above());
+        }
         for (knob, now) in &moved {
             // On v1 no swappiness is no swap: one thing is told once.
             let told_already = *knob == Knob::Swap && moved.iter().any(|(other, _)| *other == Knob::Swappiness);

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     event::{
-        Above, Author, Change, ChangeOutcome, Controller, Ended, Event, Killer, LimitOutcome, MemoryStat, OomPolicy, Pressure,
-        ProcessChanges, Sample, Settings, Started, Victim,
+        Above, Author, Change, ChangeOutcome, Controller, Ended, Event, Killer, LimitOutcome, MemoryStat, OomPolicy,
+        Pressure, ProcessChanges, Sample, Settings, Started, Victim,
     },
     units::{Limit, is_lower},
 };

@@ -184,12 +184,14 @@ impl Run {
         if hit {
             self.stories.last_hit = Some(at);
         }
-        while self.stories.count < sample.oom_kills.unwrap_or(0).min(self.stories.count + KEPT as u64) {
+        // Where the counter leapt, the newest have a story, and the others are counted.
+        let kills = sample.oom_kills.unwrap_or(0).max(self.stories.count);
+        let missing = (kills - self.stories.count).min(KEPT as u64);
+        self.stories.count = kills - missing;
+        for _ in 0..missing {
             let story = self.story(at);
             self.stories.open(story);
         }
-        // Where the counter did not see them all told one by one (it leapt), the rest is counted and has no story.
-        self.stories.count = self.stories.count.max(sample.oom_kills.unwrap_or(0));
         let moment = moment(at, sample);
         let own = self.stories.last_hit.is_some_and(|hit| at.saturating_sub(hit) <= HIT_AND_KILL);
         for story in self.stories.told.iter_mut().rev() {
@@ -241,7 +243,9 @@ impl Run {
         let mut found = Vec::new();
         for (place, story) in self.stories.told.iter().enumerate().filter(|(_, story)| story.who.is_none()) {
             let from = story.at.saturating_sub(AFTERMATH);
-            let fits = |row: &&super::Row| row.died.is_some_and(|died| died >= from && died <= story.at + KILL_AND_DEATH);
+            let fits = |row: &&super::Row| {
+                row.died.is_some_and(|died| died >= from && died <= story.at.saturating_add(KILL_AND_DEATH))
+            };
             if let Some(index) = dead.iter().rposition(fits).filter(|_| at >= from) {
                 let process = &dead.remove(index).process;
                 found.push((place, self.who(process.host_pid, &process.name, process.pid)));

@@ -40,7 +40,10 @@ impl Story {
     }
 
     fn killed(&mut self, host_pid: i32) -> &mut Story {
-        self.then(0, Event::Victim(Victim { host_pid, pid: Some(3), name: "stress".into(), held: 99 * M }))
+        self.then(
+            0,
+            Event::Victim(Victim { host_pid, pid: Some(3), name: "stress".into(), held: 99 * M, ..Victim::default() }),
+        )
     }
 
     fn end(&mut self, status: Status, stopped: Option<Stopped>) -> Outcome {

@@ -23,9 +23,7 @@ use super::{
 use crate::{
     cgroup::{Cgroup, Detail, tree},
     error::panic_if_asked,
-    event::{
-        Author, Controller, Ended, Event, Isolation, Note, OomPolicy, Sample, StartFailure, Status, Stopped,
-    },
+    event::{Author, Controller, Ended, Event, Isolation, Note, OomPolicy, Sample, StartFailure, Status, Stopped},
     oom::KernelLog,
     procs::ProcessTable,
     sandbox::{

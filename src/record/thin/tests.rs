@@ -34,7 +34,7 @@ fn story(steps: &[u8]) -> Vec<Stamped> {
                 outcome: LimitOutcome::Applied { now: Limit::Bytes(usage) },
                 by: Default::default(),
             },
-            2 => Event::Victim(Victim { host_pid: pid, pid: None, name: "x".into(), held: M }),
+            2 => Event::Victim(Victim { host_pid: pid, pid: None, name: "x".into(), held: M, ..Victim::default() }),
             3..=5 => Event::Processes(ProcessChanges { born: vec![process(pid)], ..ProcessChanges::default() }),
             6..=8 => Event::Processes(ProcessChanges { died: vec![pid], ..ProcessChanges::default() }),
             9..=11 => Event::Processes(ProcessChanges { changed: vec![changed(pid)], ..ProcessChanges::default() }),

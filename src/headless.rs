@@ -15,7 +15,7 @@ use crate::{
     sentences::{Language, Word},
     session::{Run, Session, What, outcome::Outcome},
     supervisor::{News, Service, Supervisor, internal_error},
-    text::visible_lines,
+    text::{visible, visible_lines},
 };
 
 /// How many kills are told whole at the end; a recording and the JSON have all.
@@ -36,8 +36,8 @@ pub fn run(plan: Plan, quiet: bool, session: &mut Session) -> Result<u8> {
     };
     let failed = matches!(outcome, Outcome::FailedToStart | Outcome::SandboxLost);
     if !quiet || failed {
-        tell(&Language::English.summary(run));
         tell_stories(run);
+        tell(&visible(&Language::English.summary(run)));
         let status = run.ended.as_ref().map(|(_, ended)| &ended.status);
         if let Some(hint) = status.and_then(|status| hints::at_end(&run.started.argv, status)) {
             tell(&hint);
@@ -91,8 +91,8 @@ fn tell_stories(run: &Run) {
     }
     for story in shown {
         let told = words.told(story, run);
-        tell(&told.head);
-        told.facts.iter().for_each(|(about, fact)| tell(&format!("  {about:<14} {fact}")));
+        tell(&visible(&told.head));
+        told.facts.iter().for_each(|(about, fact)| tell(&visible(&format!("  {about:<14} {fact}"))));
     }
 }
 

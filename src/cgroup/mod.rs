@@ -19,6 +19,7 @@ pub mod foresee;
 pub mod name;
 #[cfg(test)]
 mod odd_files;
+pub mod oomd;
 pub mod place;
 mod systemd;
 pub mod tree;

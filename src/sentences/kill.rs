@@ -170,8 +170,8 @@ impl Language {
             said.push(format!("limit hits {before} → {after}"));
         }
         if let (Some(before), Some(after)) = (before.waited_us, after.waited_us) {
-            let waited = |us| duration(Duration::from_micros(us));
-            said.push(format!("waited for memory {} → {}", waited(before), waited(after)));
+            let waited = Duration::from_micros(after.saturating_sub(before));
+            said.push(format!("waited {} for memory", duration(waited)));
         }
         said.join("; ")
     }
@@ -213,18 +213,25 @@ impl Language {
         value + &adj
     }
 
+    /// Where the facts are from: each source once.
     fn sources(self, story: &Story, run: &Run) -> String {
         let name = |source| self.source(source, run.started.controller);
-        let mut said = Vec::new();
-        said.push(match &story.who {
-            Some((_, source)) => format!("who: {}", name(*source)),
-            None if run.started.kernel_log => "who: the kernel's log did not say".into(),
-            None => "who: the kernel's log cannot be read here, and nobody was seen to die of it".into(),
-        });
-        said.push(format!("whose limit: {}", name(story.scope.as_ref().map_or(Source::Counters, |(_, from)| *from))));
-        said.push(format!("who stood there: {}", name(story.line.1)));
-        said.push("usage: our samples".into());
-        said.join("; ")
+        let who = match &story.who {
+            Some((_, source)) => name(*source),
+            None if run.started.kernel_log => "nobody: the kernel's log did not say",
+            None => "nobody: the kernel's log cannot be read here, and nobody was seen to die of it",
+        };
+        let whose = name(story.scope.as_ref().map_or(Source::Counters, |(_, from)| *from));
+        let facts =
+            [("who", who), ("whose limit", whose), ("who stood there", name(story.line.1)), ("usage", "our samples")];
+        let mut said: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (fact, from) in facts {
+            match said.iter_mut().find(|(source, _)| *source == from) {
+                Some((_, facts)) => facts.push(fact),
+                None => said.push((from, vec![fact])),
+            }
+        }
+        said.iter().map(|(from, facts)| format!("{}: {from}", facts.join(", "))).collect::<Vec<_>>().join("; ")
     }
 
     /// That there were more kills than stories are told.

@@ -252,6 +252,11 @@ impl Session {
         self.run()?.verdict(target)
     }
 
+    /// The stories of all kills, oldest first, each with its run.
+    pub fn stories(&self) -> Vec<(&Run, &Story)> {
+        self.runs.iter().flat_map(|run| run.stories.told().iter().map(move |story| (run, story))).collect()
+    }
+
     /// Whether a workload runs, or is held.
     pub fn is_alive(&self) -> bool {
         self.run().is_some_and(|run| run.ended.is_none())

@@ -71,6 +71,20 @@ pub struct Story {
 }
 
 impl Story {
+    /// Whose limit it was, by the counters: ours, if it was hit; else that of a tighter group above. The kernel's word stands.
+    fn judge(&mut self, own: bool, tighter: Option<&String>) {
+        let scope = match (&self.scope, own) {
+            (Some((_, Source::KernelLog)), _) => return,
+            (_, true) => Scope::Own,
+            (None, false) => match tighter {
+                Some(group) => Scope::Above { group: group.clone() },
+                None => return,
+            },
+            (Some(_), false) => return,
+        };
+        self.scope = Some((scope, Source::Counters));
+    }
+
     /// Whether it is the story of this process, by its pid outside.
     pub fn is_of(&self, host_pid: i32) -> bool {
         self.who.as_ref().is_some_and(|(who, _)| who.host_pid == host_pid)
@@ -180,8 +194,7 @@ impl Run {
 
     /// The counter has moved: each kill that is counted has a story.
     pub(super) fn kills_counted(&mut self, at: Duration, sample: &Sample) {
-        let hit = sample.limit_hits > self.limit_hits();
-        if hit {
+        if sample.limit_hits.unwrap_or(0) > self.limit_hits().unwrap_or(0) {
             self.stories.last_hit = Some(at);
         }
         // Where the counter leapt, the newest have a story, and the others are counted.
@@ -194,15 +207,21 @@ impl Run {
         }
         let moment = moment(at, sample);
         let own = self.stories.last_hit.is_some_and(|hit| at.saturating_sub(hit) <= HIT_AND_KILL);
+        let tighter = self.tighter_above_group();
         for story in self.stories.told.iter_mut().rev() {
             if at.saturating_sub(story.at) > AFTERMATH && story.after.is_some() {
                 break;
             }
             story.after = Some(moment);
-            if own && story.scope.is_none() {
-                story.scope = Some((Scope::Own, Source::Counters));
-            }
+            story.judge(own, tighter.as_ref().filter(|_| at > story.at));
         }
+    }
+
+    /// The group above that a kill is for which our own limit was not the reason of.
+    fn tighter_above_group(&self) -> Option<String> {
+        let above = self.above.as_ref()?;
+        let tighter = self.limit_in_force().bytes().is_none_or(|limit| above.limit < limit);
+        Some(above.group.clone().unwrap_or_default()).filter(|_| tighter)
     }
 
     /// The kernel named a victim.
@@ -262,6 +281,8 @@ impl Run {
     /// The run has ended: whether the main process was a victim is told by how it ended.
     pub(super) fn stories_end(&mut self, main_was_victim: bool) {
         self.stories.dump = None;
+        let tighter = self.tighter_above_group();
+        self.stories.told.iter_mut().for_each(|story| story.judge(false, tighter.as_ref()));
         let Some((_, pid, Some(host_pid))) = self.running.filter(|_| main_was_victim) else { return };
         let who = self.who(host_pid, "", Some(pid));
         let told = &mut self.stories.told;

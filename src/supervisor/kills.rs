@@ -1,14 +1,28 @@
 //! What the kernel's log says of kills in the sandbox, told as events; and who else may have killed.
 
+use std::time::{Duration, Instant};
+
 use super::{live::Live, outbox::Outbox};
 use crate::{
-    event::{Asker, Event, OomDump, Scope, Tabled, Victim},
-    oom::{Dump, KernelLog, Said, TableRow},
+    cgroup,
+    event::{Asker, Event, Killer, Note, OomDump, Scope, Status, Tabled, Victim},
+    oom::{Dump, KernelLog, Killed, Said, TableRow},
     units::page_size,
 };
 
 /// How many rows of the kernel's table are told: those it would take first.
 const TABLED: usize = 32;
+
+/// A kill in the kernel's log and in our counter are found at most so far apart.
+const CLAIMED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Kills in the kernel's log whose victims were never seen in the sandbox: who lives for a few milliseconds only is not. They may be of another group.
+#[derive(Default)]
+pub struct Unclaimed {
+    lines: Vec<(Instant, Killed)>,
+    /// How many victims were named so far.
+    named: u64,
+}
 
 impl Live {
     /// Takes the kernel's log: whom it killed, and why.
@@ -21,18 +35,46 @@ impl Live {
                     let dump = self.dump(dump, &group);
                     out.push(Event::OomDump(Box::new(dump)));
                 }
-                Said::Killed(killed) if self.ours.take(killed.pid) => out.push(Event::Victim(Victim {
-                    host_pid: killed.pid,
-                    pid: self.pid_inside(killed.pid),
-                    name: killed.name,
-                    held: killed.held,
-                    file: Some(killed.file),
-                    page_tables: killed.page_tables,
-                    oom_score_adj: killed.oom_score_adj,
-                    machine: killed.machine,
-                })),
+                Said::Killed(killed) if self.ours.take(killed.pid) => self.named(killed, out),
+                Said::Killed(killed) => self.unclaimed.lines.push((Instant::now(), killed)),
                 _ => {}
             }
+        }
+        self.claim(Instant::now(), out);
+    }
+
+    fn named(&mut self, killed: Killed, out: &mut Outbox) {
+        self.unclaimed.named += 1;
+        out.push(Event::Victim(Victim {
+            host_pid: killed.pid,
+            pid: self.pid_inside(killed.pid),
+            name: killed.name,
+            held: killed.held,
+            file: Some(killed.file),
+            page_tables: killed.page_tables,
+            oom_score_adj: killed.oom_score_adj,
+            machine: killed.machine,
+        }));
+    }
+
+    /// Takes a victim for ours that we never saw, where our counter misses a name for each such line there is.
+    pub(super) fn claim(&mut self, now: Instant, out: &mut Outbox) {
+        self.unclaimed.lines.retain(|(at, _)| now.saturating_duration_since(*at) < CLAIMED_WITHIN);
+        let missing = self.kills().saturating_sub(self.unclaimed.named);
+        if self.unclaimed.lines.len() as u64 <= missing {
+            for (_, killed) in std::mem::take(&mut self.unclaimed.lines) {
+                self.named(killed, out);
+            }
+        }
+    }
+
+    /// A SIGKILL that was not the OOM killer's: whether systemd-oomd says that it was its.
+    pub(super) fn tell_killer(&self, out: &mut Outbox) {
+        let killed = self.status() == Some(&Status::Signalled(nix::libc::SIGKILL));
+        let leaf = self.group.leaf();
+        let groups: Vec<&std::path::Path> = std::iter::once(leaf).chain(leaf.parent()).collect();
+        if killed && self.kills() == 0 && !self.is_ending() && cgroup::oomd::marked(&groups) {
+            out.push(Event::Note(Note::KilledBy { killer: Killer::SystemdOomd }));
         }
     }
 

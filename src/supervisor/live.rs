@@ -12,6 +12,7 @@ use super::{
     Waker,
     brink::Brink,
     ending::{Due, Ending},
+    kills::Unclaimed,
     ours::Ours,
     outbox::Outbox,
     reactor::Token,
@@ -44,7 +45,7 @@ const SWEEP_MOST: Duration = Duration::from_secs(2);
 /// When the processes could not be read, they are read again after this.
 const SWEEP_RETRY: Duration = Duration::from_millis(100);
 
-/// In a storm of OOMs the processes are read at most this often.
+/// In a storm of OOMs the processes are read in a quarter of the time, and after this long at the latest.
 const SWEEP_AT_OOM: Duration = Duration::from_millis(10);
 
 /// One run, from its sandbox's making to its end.
@@ -82,6 +83,7 @@ pub struct Live {
     oom_sweep_due: Instant,
     told: HashSet<String>,
     pub(super) ours: Ours,
+    pub(super) unclaimed: Unclaimed,
 }
 
 impl Live {
@@ -124,6 +126,7 @@ impl Live {
             oom_sweep_due: now,
             told: HashSet::new(),
             ours: Ours::default(),
+            unclaimed: Unclaimed::default(),
         }
     }
 
@@ -176,13 +179,18 @@ impl Live {
             Ok(sample) => {
                 self.sampler.took(now, detail, &sample, limit);
                 let kills = sample.oom_kills.unwrap_or(0);
-                if kills > std::mem::replace(&mut self.kills, kills) {
+                let killed = kills > std::mem::replace(&mut self.kills, kills);
+                if killed {
                     self.take_whole(now);
                 }
                 if self.brink.is_near(sample.usage, limit) {
                     self.look(now, out);
                 }
                 out.push(Event::Sample(sample));
+                self.claim(now, out);
+                if killed {
+                    self.settings.tell(&*self.group, out); // a limit above may be new
+                }
             }
             Err(e) => {
                 self.tell_once(Note::Hint { text: e.to_string() }, out);
@@ -223,7 +231,7 @@ impl Live {
         // While the victim still stands: its size is part of the story.
         if now >= self.oom_sweep_due {
             self.sweep(now, out);
-            self.oom_sweep_due = now + SWEEP_AT_OOM;
+            self.oom_sweep_due = now + (now.elapsed() * 4).min(SWEEP_AT_OOM);
         }
         true
     }
@@ -281,7 +289,12 @@ impl Live {
         }
         let died = self.procs.sweep(&[]);
         if let Ok(sample) = self.group.sample(Detail::Full) {
+            let kills = sample.oom_kills.unwrap_or(self.kills);
             out.push(Event::Sample(sample));
+            if kills > std::mem::replace(&mut self.kills, kills) {
+                self.settings.tell(&*self.group, out);
+            }
+            self.claim(Instant::now(), out);
         }
         if !died.is_empty() {
             out.push(Event::Processes(died));
@@ -289,6 +302,7 @@ impl Live {
         for words in self.terminal.take().map(|mut t| t.last_words()).unwrap_or_default() {
             out.push(Event::Output(words));
         }
+        self.tell_killer(out);
         if let Err(e) = self.group.remove() {
             out.push(Event::Note(Note::Leftover { reason: format!("{e}; later: sandtop clean") }));
         }
@@ -322,6 +336,16 @@ impl Live {
         self.brink.switch(false, Instant::now());
         self.sandbox.order(Order::Signal(nix::libc::SIGKILL));
         self.group.let_die();
+    }
+
+    /// What became of the main process, once that is known.
+    pub(super) fn status(&self) -> Option<&Status> {
+        self.status.as_ref()
+    }
+
+    /// OOM kills when last counted.
+    pub(super) fn kills(&self) -> u64 {
+        self.kills
     }
 
     /// Whether its end was ordered.

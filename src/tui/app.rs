@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     event::{Command, LimitOutcome},
-    session::Session,
+    session::{Run, Session, Story},
     units::{Limit, Step},
 };
 
@@ -45,10 +45,35 @@ pub enum Popup {
     Process(Menu),
     /// What can be done about a workload that is paused at its limit.
     Paused,
+    /// The story of a kill.
+    Story(Card),
     /// Whether to end a workload that lives, and quit.
     ConfirmQuit,
     /// Whether to end a workload that lives, and run it again.
     ConfirmRerun,
+}
+
+/// The card of a kill: which, and how far it is scrolled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Card {
+    /// The newest is 0.
+    pub back: usize,
+    /// The first line that is shown.
+    pub top: usize,
+}
+
+impl Card {
+    /// The story that it shows.
+    pub fn of<'a>(&self, stories: &[(&'a Run, &'a Story)]) -> Option<(&'a Run, &'a Story)> {
+        let last = stories.len().checked_sub(1)?;
+        Some(stories[last - self.back.min(last)])
+    }
+
+    /// An older one (`true`), or a newer one.
+    fn turn(&mut self, older: bool, stories: usize) {
+        let back = if older { self.back.saturating_add(1) } else { self.back.saturating_sub(1) };
+        *self = Card { back: back.min(stories.saturating_sub(1)), top: 0 };
+    }
 }
 
 /// The line for an exact limit.
@@ -146,6 +171,13 @@ impl App {
             Action::Kill if session.is_alive() => return vec![Effect::Command(Command::Stop(nix::libc::SIGKILL))],
             Action::Start if session.is_held() => return vec![Effect::Command(Command::Go)],
             Action::ShowPause => self.show_pause(session),
+            Action::Story if !session.stories().is_empty() => self.popup = Popup::Story(Card::default()),
+            Action::Story => {}
+            Action::TurnStory { older } => {
+                if let Popup::Story(card) = &mut self.popup {
+                    card.turn(older, session.stories().len());
+                }
+            }
             Action::RaiseAndGoOn => return self.raise_and_go_on(session),
             Action::LetItBeKilled => return self.let_it_be_killed(),
             Action::Freeze if session.run().is_some_and(|run| run.is_paused()) => self.show_pause(session),
@@ -238,7 +270,7 @@ impl App {
                 }
                 command.into_iter().map(Effect::Command).collect()
             }
-            Popup::None | Popup::Help | Popup::Paused => Vec::new(),
+            Popup::None | Popup::Help | Popup::Paused | Popup::Story(_) => Vec::new(),
         }
     }
 
@@ -331,6 +363,7 @@ impl App {
     fn scroll(&mut self, session: &Session, by: i32) {
         let top = match (&mut self.popup, self.focus) {
             (Popup::Help, _) => &mut self.help_top,
+            (Popup::Story(card), _) => &mut card.top,
             (Popup::Knobs(panel), _) => return panel.choose(by),
             (Popup::Process(menu), _) => return menu.choose(by),
             (_, Focus::Processes) => {

@@ -40,6 +40,13 @@ pub enum Action {
     Freeze,
     /// What can be done about a paused workload.
     ShowPause,
+    /// The story of the newest kill.
+    Story,
+    /// The story of the kill before, or after, the one that is shown.
+    TurnStory {
+        /// Before.
+        older: bool,
+    },
     /// Raise the limit of a paused workload by a quarter.
     RaiseAndGoOn,
     /// Let a paused workload go on, and be killed at its limit.
@@ -135,6 +142,12 @@ pub fn action(app: &App, key: KeyEvent) -> Option<Action> {
             let own = PAUSED.iter().find(|b| (b.matches)(key)).map(|b| b.action.clone());
             own.or_else(|| bound(app, key)) // the screen goes on behind it
         }
+        Popup::Story(_) => match key.code {
+            KeyCode::Left | KeyCode::Char('h') => Some(Action::TurnStory { older: true }),
+            KeyCode::Right | KeyCode::Char('l') => Some(Action::TurnStory { older: false }),
+            _ if is_scroll(app, key) => bound(app, key),
+            _ => Some(Action::Cancel),
+        },
         Popup::Help => Some(if is_scroll(app, key) { bound(app, key)? } else { Action::Cancel }),
         Popup::None if app.focus == Focus::Output && app.alive => {
             Some(if is_way_back(key) { Action::FocusNext } else { Action::Type(key) })

@@ -90,6 +90,14 @@ const HELP: Binding = Binding {
     action: Action::Help,
 };
 
+const STORY: Binding = Binding {
+    keys: "w",
+    help: "why: the story of the last OOM kill; ← → show others",
+    footer: "why killed",
+    matches: |k| plain(k, 'w'),
+    action: Action::Story,
+};
+
 const KNOBS: Binding = Binding {
     keys: "s",
     help: "settings: swap, soft limit, out of memory, pids, CPU, reclaim",
@@ -115,7 +123,7 @@ const CLOSE: Binding = Binding {
 };
 
 /// The keys of the live screen, in the order of the footer.
-pub const LIVE: [Binding; 26] = [
+pub const LIVE: [Binding; 27] = [
     Binding {
         keys: "-",
         help: "limit {step} down",
@@ -153,6 +161,7 @@ pub const LIVE: [Binding; 26] = [
         action: Action::Rerun,
     },
     Binding { keys: "K", help: "kill the workload", footer: "kill", matches: |k| plain(k, 'K'), action: Action::Kill },
+    STORY,
     KNOBS,
     Binding {
         keys: "x",
@@ -255,7 +264,7 @@ pub const PAUSED: [Binding; 4] = [
 ];
 
 /// The keys of a replay, in the order of the footer.
-pub const REPLAY: [Binding; 24] = [
+pub const REPLAY: [Binding; 25] = [
     Binding {
         keys: "Space",
         help: "stop there, or go on; at the end, from the start",
@@ -347,6 +356,7 @@ pub const REPLAY: [Binding; 24] = [
         matches: |k| k.code == KeyCode::End || plain(k, 'G'),
         action: Action::Play(Play::To(100)),
     },
+    STORY,
     KNOBS,
     FOCUS_REPLAYED,
     FOCUS_BACK,

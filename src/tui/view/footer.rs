@@ -5,7 +5,10 @@ use ratatui::{Frame, layout::Rect, style::Style};
 use unicode_width::UnicodeWidthStr;
 
 use super::{View, put, span};
-use crate::tui::{app::Focus, input::bindings};
+use crate::tui::{
+    app::Focus,
+    input::{Action, bindings},
+};
 
 /// Draws the footer.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
@@ -28,7 +31,14 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     if view.session.run().is_some_and(|run| run.is_paused()) && !view.app.replaying {
         keys.insert(0, ("p", "paused: go on"));
     }
-    keys.extend(bindings(view.app).iter().filter(|b| !b.footer.is_empty()).map(|b| (b.keys, b.footer)));
+    let killed = !view.session.stories().is_empty();
+    keys.extend(
+        bindings(view.app)
+            .iter()
+            .filter(|b| !b.footer.is_empty())
+            .filter(|b| killed || b.action != Action::Story)
+            .map(|b| (b.keys, b.footer)),
+    );
     let columns = |keys: &[(&str, &str)]| keys.iter().map(|(k, f)| k.width() + f.width() + 3).sum::<usize>();
     // What gives way where room is short; never the help and the way out.
     for less in ["undo", "settings", "type", "focus", "kill", "exact", "run again", "speed", "next event"] {

@@ -24,6 +24,7 @@ mod output;
 mod paused;
 mod popup;
 mod processes;
+mod story;
 mod timeline;
 
 use std::time::Duration;

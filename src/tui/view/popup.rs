@@ -9,7 +9,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, knobs, limit, menu, paused, span};
+use super::{View, knobs, limit, menu, paused, span, story};
 use crate::tui::{app::Popup, input::bindings};
 
 /// Draws the open popup.
@@ -18,6 +18,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         Popup::None => {}
         Popup::Help => help(frame, area, view),
         Popup::Paused => paused::render(frame, area, view),
+        Popup::Story(card) => story::render(frame, area, view, card),
         Popup::Limit(line) => limit::render(frame, area, view, line),
         Popup::Knobs(panel) => knobs::render(frame, area, view, panel),
         Popup::Process(menu) => menu::render(frame, area, view, menu),

@@ -1,0 +1,307 @@
+//! The stories of OOM kills, on the real kernel: the right victim, the right limit, the right verdict, whatever names processes have.
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use common::*;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+const M: u64 = 1 << 20;
+
+fn stories(ended: &Ended) -> &Vec<Value> {
+    ended.field("stories").as_array().expect("a list")
+}
+
+/// A copy of `tail` by another name: `tail /dev/zero` fills memory until it is killed, and its name is the kernel's for it.
+fn hog(dir: &Path, name: &str) -> PathBuf {
+    let path = dir.join(name);
+    fs::copy("/usr/bin/tail", &path).unwrap_or_else(|e| panic!("{name:?}: {e}"));
+    path
+}
+
+#[test]
+fn kills_in_quick_succession_have_each_its_story() {
+    if !kernel_tier("kills_in_quick_succession_have_each_its_story") {
+        return;
+    }
+    // Sixty, though the kernel prints its dump ten times in five seconds.
+    let rounds = if emulated() { 12 } else { 60 };
+    let script = format!(
+        "n=0; while [ $n -lt {rounds} ]; do {SANDTOP} worker fill 100M & echo $!; wait $!; n=$((n + 1)); done; true"
+    );
+    let ended = Sandtop::run("-m 20M").sh(&script).go();
+    assert_eq!((ended.code, ended.outcome(), ended.number("oom_kills")), (0, "oom_survived", rounds), "{}", ended.err);
+    let pids: Vec<i64> = ended.out.lines().filter_map(|line| line.parse().ok()).collect();
+    let told = stories(&ended);
+    let victims: Vec<i64> = told.iter().map(|story| story["victim"]["pid"].as_i64().unwrap_or(0)).collect();
+    // Who lived for less than it takes to look at it is known by its pid outside alone.
+    let unseen = victims.iter().filter(|pid| **pid == 0).count();
+    assert!(unseen <= 3, "{victims:?}");
+    assert!(victims.iter().zip(&pids).all(|(told, real)| *told == 0 || told == real), "{victims:?}, {pids:?}");
+    assert_eq!(victims.len(), pids.len(), "each worker, in order");
+    for story in told {
+        assert_eq!((&story["victim"]["name"], &story["scope"]), (&"worker".into(), &"own".into()), "{story:#}");
+        assert_eq!(story["sources"]["victim"], "kernel_log", "{story:#}");
+        assert!(story["victim"]["held_bytes"].as_u64().unwrap().abs_diff(20 * M) < 4 * M, "{story:#}");
+        assert!(story["after"]["limit_hits"].as_u64() > Some(0), "{story:#}");
+        let line = story["line"].as_array().unwrap();
+        assert!(
+            story["victim"]["host_pid"].as_i64() > Some(0) && line[0]["badness_bytes"].as_i64() > Some(0),
+            "{story:#}"
+        );
+    }
+    let dumped = told.iter().filter(|story| story["sources"]["line"] == "kernel_log").count();
+    println!(
+        "{rounds} kills, {} stories, {unseen} without a pid inside; the kernel's own table in {dumped}",
+        told.len()
+    );
+    assert!((1..=told.len()).contains(&dumped));
+}
+
+#[test]
+fn without_the_kernels_log_the_victim_is_found_all_the_same_and_where_it_is_from_is_said() {
+    let test = "without_the_kernels_log_the_victim_is_found_all_the_same_and_where_it_is_from_is_said";
+    if !kernel_tier(test) || !has(test, "unshare") {
+        return;
+    }
+    for _ in 0..times(20) {
+        // In a pid namespace of its own the pids of the kernel's log are not those that sandtop sees.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        let run = |script: &str| {
+            let output = std::process::Command::new("unshare")
+                .args(["--pid", "--fork", "--mount-proc", SANDTOP, "run", "-m", "40M", "--json"])
+                .arg(file.path())
+                .args(["--", "sh", "-c", script])
+                .env("XDG_STATE_HOME", kept.path())
+                .output()
+                .expect("unshare, of util-linux");
+            let json: Value = serde_json::from_str(&fs::read_to_string(file.path()).unwrap()).unwrap();
+            (json, String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        let (json, err) = run(&format!("sleep 1000 & {SANDTOP} worker fill 200M; kill $!; true"));
+        assert_eq!((&json["outcome"], &json["kernel_log"]), (&"oom_survived".into(), &false.into()), "{json:#}");
+        let story = &json["stories"][0];
+        assert_eq!((&story["victim"]["name"], &story["scope"]), (&"worker".into(), &"own".into()), "{story:#}");
+        assert_eq!(story["sources"]["victim"], "samples", "{story:#}");
+        assert_eq!((&story["sources"]["scope"], &story["sources"]["line"]), (&"counters".into(), &"samples".into()));
+        assert!(
+            err.contains("OOM kill of worker (pid ") && err.contains("who, who stood there, usage: our samples"),
+            "{err}"
+        );
+        // The main process tells by how it ended.
+        let (json, _) = run(&format!("exec {SANDTOP} worker fill 200M"));
+        assert_eq!(json["outcome"], "oom_killed", "{json:#}");
+        let story = &json["stories"][0];
+        assert_eq!(
+            (&story["victim"]["pid"], &story["sources"]["victim"]),
+            (&2.into(), &"wait_status".into()),
+            "{story:#}"
+        );
+    }
+}
+
+#[test]
+fn no_name_is_misread_or_reaches_the_terminal_as_anything_but_text() {
+    if !kernel_tier("no_name_is_misread_or_reaches_the_terminal_as_anything_but_text") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for name in [
+        "a b",
+        "a,b",
+        "x) (y",
+        ",task=1,pid=1",
+        ") total-vm:1kB",
+        "two\nlines",
+        "\u{1b}[31mred",
+        "工具",
+        "back\\slash",
+        "\\x1b",
+        " lead",
+    ] {
+        let path = hog(dir.path(), name);
+        let ended = Sandtop::run("-m 20M").cmd([path.as_os_str(), "/dev/zero".as_ref()]).go();
+        assert_eq!(ended.outcome(), "oom_killed", "{name:?}: {}", ended.err);
+        let [story] = &stories(&ended)[..] else { panic!("{name:?}: {:#}", ended.field("stories")) };
+        assert_eq!(story["victim"]["name"], name, "{story:#}");
+        assert_eq!(story["sources"]["victim"], "kernel_log");
+        let line = story["line"].as_array().unwrap();
+        assert!(line.iter().any(|of| of["name"] == name), "{story:#}");
+        assert!(!ended.err.contains('\u{1b}') && !ended.err.contains("two\nlines"), "{:?}", ended.err);
+    }
+}
+
+#[test]
+fn what_a_program_writes_to_the_kernels_log_is_not_the_kernels_word() {
+    if !kernel_tier("what_a_program_writes_to_the_kernels_log_is_not_the_kernels_word") {
+        return;
+    }
+    let child = Sandtop::run("-m 40M")
+        .sh(&format!("read x < /dev/null; sleep 1000 & wait; {SANDTOP} worker fill 90M; true"))
+        .start();
+    let pids = wait_for("the sleeper", || Some(pids_in(&child.group())).filter(|pids| pids.len() == 2));
+    for pid in &pids {
+        let said = format!(
+            "<3>Memory cgroup out of memory: Killed process {pid} (forged) total-vm:1kB, anon-rss:1kB, file-rss:1kB, shmem-rss:0kB, UID:0 pgtables:80kB oom_score_adj:0"
+        );
+        fs::write("/dev/kmsg", said).expect("the kernel's log");
+    }
+    // Half a line of the kernel's cannot be written; a sleeper that ends is no kill.
+    let sleeper = *pids
+        .iter()
+        .find(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default() == "sleep\n")
+        .unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(sleeper), Signal::SIGKILL).unwrap();
+    let ended = child.wait();
+    assert_eq!((ended.outcome(), ended.number("oom_kills")), ("oom_survived", 1), "{}", ended.err);
+    let [story] = &stories(&ended)[..] else { panic!("{:#}", ended.field("stories")) };
+    assert_eq!(story["victim"]["name"], "worker", "{story:#}");
+}
+
+/// A limit on the folder that all our groups are in, for as long as this lives.
+struct Above(PathBuf);
+
+impl Above {
+    fn set(group: &Path, bytes: u64) -> Above {
+        let folder = group.parent().expect("our folder").to_path_buf();
+        assert_eq!(folder, memory_root().join("sandtop"), "nothing that we did not make is touched");
+        set_limit(&folder, bytes);
+        Above(folder)
+    }
+}
+
+impl Drop for Above {
+    fn drop(&mut self) {
+        let (name, none) = if is_v2() { ("memory.max", "max") } else { ("memory.limit_in_bytes", "-1") };
+        let _ = fs::write(self.0.join(name), none);
+    }
+}
+
+/// A run whose worker waits for a file and then fills 150M under `-m 200M`, and what comes of it under a limit of 60M above.
+fn under_a_limit_above(script: &str) -> Ended {
+    let dir = tempfile::tempdir().unwrap();
+    let go = dir.path().join("go");
+    let script = format!("while ! [ -e {} ]; do sleep 0.02; done; {script}", go.display());
+    let child = Sandtop::run("-m 200M").sh(&script).start();
+    let _above = Above::set(&child.group(), 60 * M);
+    fs::write(&go, "").unwrap();
+    child.wait()
+}
+
+#[test]
+fn a_kill_for_a_limit_above_is_told_apart_from_ours() {
+    if !kernel_tier("a_kill_for_a_limit_above_is_told_apart_from_ours") {
+        return;
+    }
+    let ended = under_a_limit_above(&format!("sleep 1.5; exec {SANDTOP} worker fill 150M"));
+    assert_eq!((ended.code, ended.outcome(), ended.number("limit_hits")), (137, "oom_killed", 0), "{}", ended.err);
+    let [story] = &stories(&ended)[..] else { panic!("{:#}", ended.field("stories")) };
+    assert_eq!(story["scope"]["above"]["group"], "/sandtop", "{story:#}");
+    assert_eq!((&story["met_limit_bytes"], &story["limit_bytes"]), (&(60 * M).into(), &(200 * M).into()), "{story:#}");
+    assert_eq!(ended.field("above"), &serde_json::json!({"limit_bytes": 60 * M, "group": "/sandtop"}));
+    for said in ["under the limit of /sandtop above it", "that of /sandtop, above the sandbox: 6"] {
+        assert!(ended.err.contains(said), "{said}: {}", ended.err);
+    }
+    // It is said before it matters.
+    let warned = ended.field("events").as_array().unwrap().iter().any(|event| {
+        event["kind"] == "tighter_limit_above"
+            && event["text"].as_str().unwrap().starts_with("the limit of /sandtop above is 60M")
+    });
+    assert!(warned, "{:#}", ended.field("events"));
+}
+
+#[test]
+fn a_kill_for_want_of_memory_on_the_whole_machine_is_said_to_be_that() {
+    let test = "a_kill_for_want_of_memory_on_the_whole_machine_is_said_to_be_that";
+    if !kernel_tier(test) {
+        return;
+    }
+    if !emulated() {
+        return not_here(test); // nobody's machine is filled
+    }
+    let ended = Sandtop::run("-m max --oom-score-adj 1000").worker("fill 16G").go();
+    assert_eq!((ended.code, ended.outcome()), (137, "oom_killed"), "{}", ended.err);
+    let story = stories(&ended).last().expect("a story");
+    assert_eq!(story["scope"], "machine", "{story:#}");
+    assert!(ended.err.contains("so was the whole machine"), "{}", ended.err);
+}
+
+#[test]
+fn a_kill_by_systemd_oomd_is_known_by_its_mark() {
+    let test = "a_kill_by_systemd_oomd_is_known_by_its_mark";
+    if !kernel_tier(test) {
+        return;
+    }
+    if !is_v2() {
+        return not_here(test); // oomd works on v2 alone
+    }
+    let child = Sandtop::run("-m 40M").cmd(["sleep", "1000"]).start();
+    let group = child.group();
+    // As it does: the mark on the group first, then a SIGKILL for each process of it.
+    rustix::fs::setxattr(group.join("leaf"), "user.oomd_ooms", b"1", rustix::fs::XattrFlags::empty()).expect("a mark");
+    pids_in(&group)
+        .into_iter()
+        .for_each(|pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap());
+    let ended = child.wait();
+    assert_eq!((ended.code, ended.outcome(), ended.number("oom_kills")), (137, "signalled", 0), "{}", ended.err);
+    assert!(ended.err.contains("was ended by SIGKILL") && ended.err.contains("by systemd-oomd"), "{}", ended.err);
+}
+
+/// What a trial of the classification is, and what must be said of it: the outcome, the kills, and whose limit.
+fn trial(n: u64) -> (String, Ended, &'static str, Option<&'static str>) {
+    let limit = [1, 2, 3, 4, 8, 16][n as usize / 5 % 6];
+    let fill = format!("{SANDTOP} worker fill 100M");
+    match n % 5 {
+        0 => {
+            let ended = Sandtop::run(&format!("-m {limit}M")).sh(&format!("exec {fill}")).go();
+            (format!("the main process, {limit}M"), ended, "oom_killed", Some("own"))
+        }
+        1 => {
+            let child = Sandtop::run(&format!("-m {}M", limit + 8)).cmd(["sleep", "1000"]).start();
+            let pid = pids_in(&child.group())[0];
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+            ("a SIGKILL from outside".into(), child.wait(), "signalled", None)
+        }
+        2 => {
+            let ended = Sandtop::run(&format!("-m {}M", limit + 16)).sh(&format!("{fill}; exit 0")).go();
+            (format!("a child, {}M", limit + 16), ended, "oom_survived", Some("own"))
+        }
+        3 => {
+            let ended = Sandtop::run(&format!("-m {}M", limit + 16)).sh(&format!("{fill}; kill -KILL $$")).go();
+            ("a child, then a SIGKILL by itself".into(), ended, "signalled", Some("own"))
+        }
+        _ => {
+            let ended = under_a_limit_above(&format!("{fill}; exit 0"));
+            ("a child, for a limit above".into(), ended, "oom_survived", Some("above"))
+        }
+    }
+}
+
+#[test]
+fn no_verdict_is_wrong() {
+    if !kernel_tier("no_verdict_is_wrong") {
+        return;
+    }
+    let rounds = u64::from(times(100)).max(if emulated() { 5 } else { 15 });
+    for n in 0..rounds {
+        let (what, ended, outcome, scope) = trial(n);
+        assert_eq!(ended.outcome(), outcome, "{n}, {what}: {}", ended.err);
+        let told = stories(&ended);
+        assert_eq!(ended.number("oom_kills") > 0, scope.is_some(), "{n}, {what}: {}", ended.err);
+        assert_eq!(told.is_empty(), scope.is_none(), "{n}, {what}: {told:?}");
+        for story in told {
+            let found =
+                story["scope"].as_str().or_else(|| story["scope"].as_object()?.keys().next().map(String::as_str));
+            assert_eq!(found, scope, "{n}, {what}: {story:#}");
+        }
+        let evidence = ended.field("evidence").as_array().expect("a list");
+        assert!(evidence.iter().all(|fact| fact["fact"] != "" && fact["source"] != "") && evidence.len() >= 3);
+    }
+    println!("{rounds} runs, no wrong verdict");
+}

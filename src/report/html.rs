@@ -32,6 +32,9 @@ pub const SCRIPT_HASH: &str = "sha256-HjReofQYuEZ/OeZZfgQLS4nDonFmdHNqiCjyw7UG3r
 /// How many processes are listed.
 const PROCESSES: usize = 40;
 
+/// How many kills are told; the JSON has more.
+const STORIES: usize = 20;
+
 /// The sizes that the chart is drawn in: a wide window, a small one, a phone. The style shows the one that fits.
 const LOOKS: [(&str, f64, f64); 3] = [("wide", 1080.0, 400.0), ("middle", 700.0, 340.0), ("small", 380.0, 280.0)];
 
@@ -89,6 +92,7 @@ fn section(out: &mut String, source: &Source, run: &Run, told: &RunDocument) {
     let _ = writeln!(out, "<p class=\"about\">{}</p>\n</header>", about.join(" · "));
     picture(out, source, run);
     key_numbers(out, told);
+    stories(out, told);
     events(out, told);
     edits(out, told);
     processes(out, told);
@@ -150,6 +154,33 @@ fn key_numbers(out: &mut String, told: &RunDocument) {
         let _ = writeln!(out, "<li{alarm}><span class=\"name\">{name}</span> {shown} {file}</li>");
     }
     out.push_str("</ul>\n");
+}
+
+/// The kills, each folded but for the last.
+fn stories(out: &mut String, told: &RunDocument) {
+    let shown = &told.stories[told.stories.len().saturating_sub(STORIES)..];
+    let Some(last) = shown.len().checked_sub(1) else { return };
+    out.push_str("<h2>Why it was killed</h2>\n");
+    if told.stories.len() > shown.len() {
+        let before = (told.stories.len() - shown.len()) as u64;
+        let _ = writeln!(out, "<p class=\"what\">{}</p>", html(&Language::English.more_kills(before)));
+    }
+    for (n, story) in shown.iter().enumerate() {
+        let open = if n == last { " open" } else { "" };
+        let Some((head, facts)) = story.text.split_first() else { continue };
+        let at = number(story.at_seconds);
+        let _ =
+            writeln!(out, "<details class=\"story\" data-at=\"{at}\"{open}><summary>{}</summary>\n<dl>", html(head));
+        for (about, fact) in facts.iter().filter_map(|fact| fact.split_once(": ")) {
+            let _ = writeln!(out, "<dt>{about}</dt><dd>{}</dd>", html(fact));
+        }
+        out.push_str("</dl></details>\n");
+    }
+    out.push_str("<h2>What the verdict rests on</h2>\n<dl class=\"evidence\">\n");
+    for evidence in &told.evidence {
+        let _ = writeln!(out, "<dt>{}</dt><dd><code>{}</code></dd>", html(&evidence.fact), html(&evidence.source));
+    }
+    out.push_str("</dl>\n");
 }
 
 fn events(out: &mut String, told: &RunDocument) {

@@ -18,6 +18,9 @@ use crate::{
 /// How many lines of the workload's output.
 const OUTPUT_LINES: usize = 20;
 
+/// How many kills before the last are named.
+const STORIES: usize = 10;
+
 /// How many letters the small chart is wide.
 const WIDTH: usize = 60;
 
@@ -65,6 +68,7 @@ fn section(out: &mut String, source: &Source, run: &Run, told: &RunDocument) {
         let file = number.file.map_or(String::new(), |file| format!("`{file}`"));
         let _ = writeln!(out, "| {} | {} | {file} |", number.name, number.text);
     }
+    stories(out, told);
     out.push_str("\n| time | |\n|---:|---|\n");
     for event in &told.events {
         let _ = writeln!(out, "| {} | {} {} |", moment_at(event.at_seconds), words::sign(event), markdown(&event.text));
@@ -82,6 +86,22 @@ fn section(out: &mut String, source: &Source, run: &Run, told: &RunDocument) {
         let _ = writeln!(out, "\nThe end of its output:\n\n{}", markdown_block("", &tail));
     }
     out.push('\n');
+}
+
+/// The kills: the last whole, the others by who and when.
+fn stories(out: &mut String, told: &RunDocument) {
+    let Some((last, before)) = told.stories.split_last() else { return };
+    let more = before.len().saturating_sub(STORIES);
+    out.push('\n');
+    if more > 0 {
+        let _ = writeln!(out, "- {}", Language::English.more_kills(more as u64));
+    }
+    for story in &before[more..] {
+        let _ = writeln!(out, "- {}", markdown(story.text.first().map_or("", String::as_str)));
+    }
+    for (n, line) in last.text.iter().enumerate() {
+        let _ = writeln!(out, "{}- {}", if n == 0 { "" } else { "  " }, markdown(line));
+    }
 }
 
 /// Usage over time in eighths of a line, against the limit, with the marks below.

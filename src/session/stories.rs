@@ -208,8 +208,11 @@ impl Run {
         let moment = moment(at, sample);
         let own = self.stories.last_hit.is_some_and(|hit| at.saturating_sub(hit) <= HIT_AND_KILL);
         let tighter = self.tighter_above_group();
+        let newest = self.stories.told.last().map(|story| story.at);
         for story in self.stories.told.iter_mut().rev() {
-            if at.saturating_sub(story.at) > AFTERMATH && story.after.is_some() {
+            // What follows the next kill is that one's.
+            let over = at.saturating_sub(story.at) > AFTERMATH || Some(story.at) != newest;
+            if over && story.after.is_some() {
                 break;
             }
             story.after = Some(moment);

@@ -7,7 +7,7 @@ use ratatui::{Terminal, backend::TestBackend};
 use super::*;
 use crate::{
     event::{Event, Stamped},
-    tui::app::{App, Line},
+    tui::app::{App, Card, Line},
 };
 
 /// `stress` killed at 100M, run again under 300M, its limit moved down and refused, killed.
@@ -18,6 +18,9 @@ const DD: &str = include_str!("../../../tests/data/dd-cache.jsonl");
 
 /// A worker that fills 90M under 64M with `--oom pause --like docker`: paused, raised, paused again, raised, and killed in its third pause.
 const PAUSED: &str = include_str!("../../../tests/data/paused.jsonl");
+
+/// Two workers in a row beside a small holder that is to be taken rather than others; each killed at 40M.
+const KILLS: &str = include_str!("../../../tests/data/kills.jsonl");
 
 /// The screen after the first events of a recording for which `until` does not hold, and then one more.
 pub(super) fn frame(
@@ -181,6 +184,20 @@ fn help_and_questions_lie_over_the_screen() {
         let terminal = frame(STRESS, alive, App { popup, ..App::default() }, 80, 24, true);
         insta::assert_snapshot!(format!("popup_{name}"), terminal.backend());
     }
+}
+
+#[test]
+fn a_kill_has_a_card_that_fits_every_screen() {
+    for (cols, rows) in [(60, 16), (80, 24), (120, 40)] {
+        let app = App { popup: Popup::Story(Card::default()), ..App::default() };
+        let terminal = frame(KILLS, never, app, cols, rows, true);
+        insta::assert_snapshot!(format!("story_{cols}x{rows}"), terminal.backend());
+    }
+    // The one before it; and what was recorded before there were dumps is told from samples.
+    let app = App { popup: Popup::Story(Card { back: 1, top: 0 }), ..App::default() };
+    insta::assert_snapshot!("story_before_120x40", frame(KILLS, never, app, 120, 40, true).backend());
+    let app = App { popup: Popup::Story(Card::default()), ..App::default() };
+    insta::assert_snapshot!("story_old_120x40", frame(STRESS, never, app, 120, 40, true).backend());
 }
 
 #[test]

@@ -146,6 +146,9 @@ pub struct Started {
     pub cpus: u32,
     /// The machine's memory, in bytes.
     pub mem_total: u64,
+    /// The machine's swap, in bytes (sysinfo(2)): the OOM killer counts it as room, where the group may swap. Old recordings do not tell it.
+    #[serde(default)]
+    pub swap_total: Option<u64>,
     /// Whether the workload waits to be told to start.
     pub held: bool,
     /// What the sandbox is made of.

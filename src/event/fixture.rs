@@ -21,6 +21,7 @@ impl Started {
             group: "/sandtop/1-2-3".into(),
             cpus: 2,
             mem_total: 8 << 30,
+            swap_total: Some(0),
             held: false,
             isolation: Isolation::Root,
             widened: false,

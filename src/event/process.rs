@@ -36,6 +36,12 @@ pub struct ProcessUsage {
     /// How readily the OOM killer takes it, -1000 to 1000 (`/proc/PID/oom_score_adj`).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub oom_score_adj: i32,
+    /// Its page tables, in bytes (`VmPTE` of `/proc/PID/status`), as they were when its size last moved by something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_tables: Option<u64>,
+    /// What it has swapped out, in bytes (`VmSwap` of `/proc/PID/status`), as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap: Option<u64>,
 }
 
 fn is_zero(n: &i32) -> bool {

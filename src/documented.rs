@@ -57,6 +57,7 @@ fn every_event() -> Vec<Event> {
         threads: 1,
         state: 'S',
         oom_score_adj: 100,
+        counted: Some(m),
         page_tables: Some(m),
         swap: Some(m),
     };

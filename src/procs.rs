@@ -18,6 +18,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::{
     error::{Error, Result},
     event::{Process, ProcessChanges, ProcessUsage},
+    units::page_size,
 };
 
 mod weighed;
@@ -46,6 +47,8 @@ struct Known {
     sweeps: u32,
     /// How often its `stat` was read.
     looks: u32,
+    /// How much more than `statm` the kernel's own count of its memory was when that was read, in bytes.
+    counted: i64,
     /// How large it was when its `status` was read, in bytes.
     weighed_at: u64,
     /// Whether it is to be looked at whole at the next sweep, whose turn it is not.
@@ -186,6 +189,7 @@ impl Known {
             },
             sweeps: 0,
             looks: 0,
+            counted: 0,
             weighed_at: 0,
             due: false,
         };
@@ -213,6 +217,7 @@ impl Known {
             self.row.usage.cpu_ms = (stat.utime + stat.stime) * 1000 / procfs::ticks_per_second();
             self.row.usage.threads = u32::try_from(stat.num_threads).unwrap_or(0);
             self.row.usage.state = stat.state;
+            self.counted = (stat.rss * page_size()).cast_signed() - rss.cast_signed();
             let command = self.command_when_due(&stat.comm);
             program = command.is_some() || stat.comm != self.row.name;
             if program {
@@ -220,6 +225,7 @@ impl Known {
                 self.row.command = command.unwrap_or_default();
             }
         }
+        self.row.usage.counted = Some(rss.saturating_add_signed(self.counted));
         self.weigh(full, program);
         Some(match program {
             true => Moved::Program,
@@ -272,7 +278,7 @@ fn resident(statm: &[u8]) -> Option<(u64, u64)> {
     let text = std::str::from_utf8(statm).ok()?;
     let mut fields = text.split(' ').skip(1).map(|field| field.parse::<u64>());
     let (resident, shared) = (fields.next()?.ok()?, fields.next()?.ok()?);
-    let page = crate::units::page_size();
+    let page = page_size();
     Some((resident * page, resident.saturating_sub(shared) * page))
 }
 

@@ -96,10 +96,10 @@ fn line_under(run: &Run, limit: Limit) -> Vec<Candidate<'_>> {
     let living = || run.processes.values().filter(|row| row.died.is_none());
     let mut line: Vec<Candidate> = living().filter_map(|row| candidate(row, pages)).collect();
     // Who is spared grows as well, and takes of the room.
-    let all: u128 = living().map(|row| u128::from(row.growth(run.newest))).sum();
+    let all: u128 = living().map(|row| u128::from(row.growth(run.newest, run.looked))).sum();
     let room = u128::from(room(run, limit) / page_size());
     for candidate in &mut line {
-        let share = room * u128::from(candidate.row.growth(run.newest)) / all.max(1);
+        let share = room * u128::from(candidate.row.growth(run.newest, run.looked)) / all.max(1);
         candidate.grows = i64::try_from(share).unwrap_or(i64::MAX);
     }
     // The kernel goes through its list of tasks from the oldest on, and takes a later one that is as bad as the worst before it.
@@ -110,8 +110,13 @@ fn line_under(run: &Run, limit: Limit) -> Vec<Candidate<'_>> {
 fn candidate(row: &Row, total_pages: u64) -> Option<Candidate<'_>> {
     let usage = &row.process.usage;
     let page = page_size();
-    let (badness, adj) =
-        points(usage.rss / page, page_tables(usage), usage.swap.unwrap_or(0) / page, usage.oom_score_adj, total_pages)?;
+    let (badness, adj) = points(
+        usage.counted.unwrap_or(usage.rss) / page,
+        page_tables(usage),
+        usage.swap.unwrap_or(0) / page,
+        usage.oom_score_adj,
+        total_pages,
+    )?;
     Some(Candidate { row, badness, adj, grows: 0 })
 }
 

@@ -12,13 +12,14 @@ impl Run {
     /// Takes in what changed.
     pub(super) fn processes_changed(&mut self, at: Duration, changes: &ProcessChanges) {
         self.held_then = self.parts().held;
+        let before = std::mem::replace(&mut self.looked, at);
         for process in &changes.born {
             let killed = self.victims.iter().any(|v| v.host_pid == process.host_pid);
             self.processes.insert(process.host_pid, Row::new(at, process.clone(), killed));
         }
         for (pid, usage) in &changes.changed {
             if let Some(row) = self.processes.get_mut(pid) {
-                row.update(at, *usage);
+                row.update(at, *usage, before);
             }
         }
         let main = self.running.and_then(|(_, _, host_pid)| host_pid);

@@ -4,6 +4,7 @@
 
 pub mod badness;
 pub mod edits;
+mod growth;
 pub mod history;
 pub mod knobs;
 mod living;

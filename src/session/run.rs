@@ -92,6 +92,8 @@ pub struct Run {
     pub(super) others_died: u64,
     /// What could not be given back when the processes were looked at last, in bytes.
     pub(super) held_then: u64,
+    /// When the processes were looked at, and something had moved.
+    pub(super) looked: Duration,
     /// When the newest event was.
     pub(super) newest: Duration,
     /// When the kill counter moved last.
@@ -151,6 +153,7 @@ impl Run {
             named: 0,
             others_died: 0,
             held_then: 0,
+            looked: at,
             newest: at,
             last_kill: None,
             hits_second_ago: None,

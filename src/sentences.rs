@@ -12,6 +12,7 @@ use crate::{
 mod budget;
 mod change;
 mod knobs;
+mod next;
 mod pause;
 mod recording;
 mod signals;

@@ -129,7 +129,7 @@ fn who_grows_is_counted_with_the_room_that_is_left() {
     assert!(first.badness < run.line()[1].badness);
     // Two that grow share what is left, by how fast they do.
     now(&mut session, 10, 501, |usage| (usage.rss, usage.anon) = (43 * M, 42 * M));
-    let grows: Vec<i64> = session.run().unwrap().line().iter().map(|c| c.grows * 4096 >> 20).collect();
+    let grows: Vec<i64> = session.run().unwrap().line().iter().map(|c| c.grows * 4096 / (1 << 20)).collect();
     assert_eq!(grows, [26, 13]);
     assert_eq!(names(&session), ["large", "small"]);
     // After a while in which nobody is told of, nobody grows.

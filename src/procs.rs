@@ -1,8 +1,8 @@
 //! The sandbox's processes, read from /proc with kept descriptors.
 //!
-//! `statm` of every process at every sweep; `stat` and `oom_score_adj`, dearer, only of the young and the large, and of the others in turn; `status`
-//! (`weighed.rs`) when a process's size has moved. A kept descriptor of /proc/PID answers ESRCH once the process is reaped, never with a later
-//! process of the same pid.
+//! `statm` of every process at every sweep; `stat`, three times as dear, only of the young and the large, and of the others in turn, and with some
+//! of these looks `oom_score_adj`; `status` (`weighed.rs`) when a process's size has moved. A kept descriptor of /proc/PID answers ESRCH once the
+//! process is reaped, never with a later process of the same pid.
 
 use std::{
     collections::HashMap,
@@ -30,6 +30,9 @@ const YOUNG: u32 = 20;
 
 /// What moves with the size of a process is read once in so many looks at `stat` all the same.
 const RARELY: u32 = 16;
+
+/// What a process itself, or its parent, sets while it is young is read later once in so many looks at `stat`.
+const NOW_AND_THEN: u32 = 4;
 
 /// How many of the largest are looked at each time.
 const LARGEST: usize = 8;
@@ -238,7 +241,8 @@ impl Known {
     fn weigh(&mut self, full: bool, program: bool) {
         let pid = self.row.host_pid;
         let usage = &mut self.row.usage;
-        if full {
+        let young = self.sweeps <= YOUNG || self.due || program;
+        if full && (young || self.looks.is_multiple_of(NOW_AND_THEN)) {
             usage.oom_score_adj = oom_score_adj(pid).unwrap_or(usage.oom_score_adj);
         }
         let in_turn = full && self.looks.is_multiple_of(RARELY);

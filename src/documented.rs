@@ -50,7 +50,17 @@ fn variants<T: DeserializeOwned>() -> BTreeSet<String> {
 /// Every event that there is, in the order of a run.
 fn every_event() -> Vec<Event> {
     let m = 1 << 20;
-    let usage = ProcessUsage { rss: m, anon: m, cpu_ms: 30, threads: 1, state: 'S', oom_score_adj: 100 };
+    let usage = ProcessUsage {
+        rss: m,
+        anon: m,
+        cpu_ms: 30,
+        threads: 1,
+        state: 'S',
+        oom_score_adj: 100,
+        counted: Some(m),
+        page_tables: Some(m),
+        swap: Some(m),
+    };
     let process =
         Process { host_pid: 500, pid: Some(2), parent: 1, name: "sh".into(), command: "sh -c x".into(), usage };
     let above = Some(Above { limit: 60 * m, group: Some("/a".into()) });
@@ -72,6 +82,7 @@ fn every_event() -> Vec<Event> {
         mem_total: 8 << 30,
         above: above.clone(),
         kernel_log: true,
+        swap_total: Some(m),
         held: false,
         isolation: Isolation::User { uid: 1000, gid: 1000 },
         widened: false,
@@ -239,11 +250,11 @@ fn the_recording_format_is_described_whole_and_nothing_else_is() {
 #[test]
 fn the_result_is_described_whole_and_nothing_else_is() {
     let mut session = Session::default();
+    let mut found = BTreeSet::new();
     for (at, event) in every_event().into_iter().enumerate() {
         session.apply(&Stamped { at: Duration::from_millis(at as u64), event });
+        fields(&serde_json::to_value(document(&session)).unwrap(), "", &mut found);
     }
-    let mut found = BTreeSet::new();
-    fields(&serde_json::to_value(document(&session)).unwrap(), "", &mut found);
     // What could not start has the same fields, and those of its error.
     let e = Error::new("x").remedy("y");
     let unstarted = serde_json::to_value(failed(&Session::default(), &["x".into()], 1, &e)).unwrap();

@@ -156,6 +156,9 @@ pub struct Started {
     /// Whether the kernel's log can be read: it names whom the OOM killer took.
     #[serde(default = "yes")]
     pub kernel_log: bool,
+    /// The machine's swap, in bytes (sysinfo(2)): the OOM killer counts it as room, where the group may swap. Old recordings do not tell it.
+    #[serde(default)]
+    pub swap_total: Option<u64>,
     /// Whether the workload waits to be told to start.
     pub held: bool,
     /// What the sandbox is made of.

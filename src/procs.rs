@@ -1,7 +1,8 @@
 //! The sandbox's processes, read from /proc with kept descriptors.
 //!
-//! `statm` of every process at every sweep; `stat`, three times as dear, only of the young and the large, and of the others in turn. A kept
-//! descriptor of /proc/PID answers ESRCH once the process is reaped, never with a later process of the same pid.
+//! `statm` of every process at every sweep; `stat`, three times as dear, only of the young and the large, and of the others in turn, and with some
+//! of these looks `oom_score_adj`; `status` (`weighed.rs`) when a process's size has moved. A kept descriptor of /proc/PID answers ESRCH once the
+//! process is reaped, never with a later process of the same pid.
 
 use std::{
     collections::HashMap,
@@ -17,13 +18,21 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::{
     error::{Error, Result},
     event::{Process, ProcessChanges, ProcessUsage},
+    units::page_size,
 };
+
+mod weighed;
+
+use weighed::{Status, has_moved, oom_score_adj};
 
 /// Sweeps in which a process counts as young: it may still exec, and is looked at each time.
 const YOUNG: u32 = 20;
 
-/// What changes least is read once in so many looks at `stat`.
+/// What moves with the size of a process is read once in so many looks at `stat` all the same.
 const RARELY: u32 = 16;
+
+/// What a process itself, or its parent, sets while it is young is read later once in so many looks at `stat`.
+const NOW_AND_THEN: u32 = 4;
 
 /// How many of the largest are looked at each time.
 const LARGEST: usize = 8;
@@ -41,6 +50,12 @@ struct Known {
     sweeps: u32,
     /// How often its `stat` was read.
     looks: u32,
+    /// How much more than `statm` the kernel's own count of its memory was when that was read, in bytes.
+    counted: i64,
+    /// How large it was when its `status` was read, in bytes.
+    weighed_at: u64,
+    /// Whether it is to be looked at whole at the next sweep, whose turn it is not.
+    due: bool,
 }
 
 /// What is known of the processes of one run.
@@ -104,7 +119,7 @@ impl ProcessTable {
         self.still_lives(host_pid)?;
         file.write_all(value.to_string().as_bytes()).map_err(|e| Error::io(&format!("write {value} to"), &path, e))?;
         if let Some(known) = self.known.get_mut(&host_pid) {
-            known.looks = 0; // to be read at the next look
+            known.due = true;
         }
         Ok(())
     }
@@ -150,8 +165,8 @@ impl ProcessTable {
         let turn = self.turn;
         self.turn = if pids.is_empty() { 0 } else { (turn + share) % pids.len() };
         let in_turn = |n: usize| (n + pids.len() - turn.min(pids.len())) % pids.len() < share;
-        let young = |pid: &i32| self.known.get(pid).is_none_or(|k| k.sweeps < YOUNG);
-        pids.iter().enumerate().map(|(n, pid)| rss(pid) > large || in_turn(n) || young(pid)).collect()
+        let due = |pid: &i32| self.known.get(pid).is_none_or(|k| k.sweeps < YOUNG || k.due);
+        pids.iter().enumerate().map(|(n, pid)| rss(pid) > large || in_turn(n) || due(pid)).collect()
     }
 }
 
@@ -169,7 +184,7 @@ impl Known {
             stat: keep("stat"),
             row: Process {
                 host_pid: pid,
-                pid: pid_inside(pid),
+                pid: None,
                 parent: 0,
                 name: String::new(),
                 command: String::new(),
@@ -177,6 +192,9 @@ impl Known {
             },
             sweeps: 0,
             looks: 0,
+            counted: 0,
+            weighed_at: 0,
+            due: false,
         };
         known.refresh(true)?;
         Some(known)
@@ -192,6 +210,7 @@ impl Known {
         }
         self.row.usage.rss = rss;
         self.row.usage.anon = anon;
+        let mut program = false;
         if full {
             let stat = procfs::process::Stat::from_read(Cursor::new(self.read(&self.stat, "stat")?)).ok()?;
             if stat.state == 'Z' || stat.state == 'X' {
@@ -201,18 +220,41 @@ impl Known {
             self.row.usage.cpu_ms = (stat.utime + stat.stime) * 1000 / procfs::ticks_per_second();
             self.row.usage.threads = u32::try_from(stat.num_threads).unwrap_or(0);
             self.row.usage.state = stat.state;
-            if self.looks.is_multiple_of(RARELY) {
-                self.row.usage.oom_score_adj = oom_score_adj(self.row.host_pid).unwrap_or(0);
-            }
-            self.looks = self.looks.wrapping_add(1);
+            self.counted = (stat.rss * page_size()).cast_signed() - rss.cast_signed();
             let command = self.command_when_due(&stat.comm);
-            if command.is_some() || stat.comm != self.row.name {
+            program = command.is_some() || stat.comm != self.row.name;
+            if program {
                 self.row.name = stat.comm;
                 self.row.command = command.unwrap_or_default();
-                return Some(Moved::Program);
             }
         }
-        Some(if self.row.usage == before { Moved::Nothing } else { Moved::Usage })
+        self.row.usage.counted = Some(rss.saturating_add_signed(self.counted));
+        self.weigh(full, program);
+        Some(match program {
+            true => Moved::Program,
+            false if self.row.usage == before => Moved::Nothing,
+            false => Moved::Usage,
+        })
+    }
+
+    /// What the OOM killer weighs beside the size, where it may have moved. When it cannot be read the process is about to be gone.
+    fn weigh(&mut self, full: bool, program: bool) {
+        let pid = self.row.host_pid;
+        let usage = &mut self.row.usage;
+        let young = self.sweeps <= YOUNG || self.due || program;
+        if full && (young || self.looks.is_multiple_of(NOW_AND_THEN)) {
+            usage.oom_score_adj = oom_score_adj(pid).unwrap_or(usage.oom_score_adj);
+        }
+        let in_turn = full && self.looks.is_multiple_of(RARELY);
+        if (in_turn || program || has_moved(self.weighed_at, usage.rss))
+            && let Some(status) = Status::read(pid)
+        {
+            self.row.pid = self.row.pid.or(status.pid);
+            (usage.page_tables, usage.swap) = (status.page_tables, status.swap);
+            self.weighed_at = usage.rss;
+        }
+        self.looks = self.looks.wrapping_add(u32::from(full));
+        self.due &= !full;
     }
 
     /// The command line, where it may have changed and did: at first, at a new name, and while young (exec keeps a name now and then).
@@ -240,19 +282,8 @@ fn resident(statm: &[u8]) -> Option<(u64, u64)> {
     let text = std::str::from_utf8(statm).ok()?;
     let mut fields = text.split(' ').skip(1).map(|field| field.parse::<u64>());
     let (resident, shared) = (fields.next()?.ok()?, fields.next()?.ok()?);
-    let page = crate::units::page_size();
+    let page = page_size();
     Some((resident * page, resident.saturating_sub(shared) * page))
-}
-
-/// How readily the OOM killer takes a process; `None` when it is gone.
-fn oom_score_adj(pid: i32) -> Option<i32> {
-    std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).ok()?.trim().parse().ok()
-}
-
-/// The innermost pid of a process: the last of `NSpid` in /proc/PID/status.
-fn pid_inside(pid: i32) -> Option<i32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().last()?.parse().ok()
 }
 
 fn command_line(pid: i32) -> String {

@@ -20,6 +20,7 @@ mod asked;
 mod failed;
 mod json;
 mod pauses;
+mod processes;
 mod schedule;
 mod stories;
 mod values;
@@ -27,6 +28,8 @@ pub use asked::AskedDocument;
 pub use failed::failed;
 pub use json::json;
 use pauses::{PauseDocument, pauses};
+pub use processes::{NextVictimDocument, ProcessDocument};
+use processes::{next_victim, processes};
 pub use schedule::{MoveDocument, Planning, ScheduleDocument};
 pub use stories::{AboveDocument, EvidenceDocument, StoryDocument};
 pub use values::{Amount, LimitValue, Max};
@@ -162,6 +165,8 @@ pub struct RunDocument {
     pub victims: Vec<Victim>,
     /// The processes: the living, and the newest of the dead.
     pub processes: Vec<ProcessDocument>,
+    /// Who is taken when memory runs out.
+    pub next_victim: Option<NextVictimDocument>,
     /// When it was paused because memory was about to run out.
     pub pauses: Vec<PauseDocument>,
     /// How the limit was moved.
@@ -208,35 +213,6 @@ pub struct SettingsDocument {
     pub cpu: Option<String>,
     /// What this kernel can do to the group; null where the run was too short for it to be read.
     pub can: Option<Abilities>,
-}
-
-/// A process.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ProcessDocument {
-    /// Its pid inside.
-    pub pid: Option<i32>,
-    /// Its pid outside.
-    pub host_pid: i32,
-    /// Its parent's pid outside.
-    pub parent_host_pid: i32,
-    /// Its name.
-    pub name: String,
-    /// Its command line.
-    pub command: String,
-    /// Resident memory, shared pages included.
-    pub rss_bytes: u64,
-    /// The anonymous part of it.
-    pub anon_bytes: u64,
-    /// CPU time so far.
-    pub cpu_seconds: f64,
-    /// Its threads.
-    pub threads: u32,
-    /// How readily the OOM killer takes it.
-    pub oom_score_adj: i32,
-    /// When it died.
-    pub died_seconds: Option<f64>,
-    /// Whether the OOM killer did it.
-    pub oom_killed: bool,
 }
 
 /// A move of the limit.
@@ -329,6 +305,7 @@ fn run_document(run: &Run, session: &Session) -> RunDocument {
         stories: stories::stories(run),
         victims: run.victims.clone(),
         processes: processes(run),
+        next_victim: next_victim(run),
         pauses: pauses(run),
         edits: edits(run),
         events: events(run, session),
@@ -358,27 +335,6 @@ fn settings(run: &Run) -> SettingsDocument {
         cpu: s.cpu.clone(),
         can: (*s != Settings::default()).then_some(s.can), // no kernel lacks all of them
     }
-}
-
-fn processes(run: &Run) -> Vec<ProcessDocument> {
-    let document = |row: &crate::session::Row| {
-        let process = &row.process;
-        ProcessDocument {
-            pid: process.pid,
-            host_pid: process.host_pid,
-            parent_host_pid: process.parent,
-            name: process.name.clone(),
-            command: process.command.clone(),
-            rss_bytes: process.usage.rss,
-            anon_bytes: process.usage.anon,
-            cpu_seconds: process.usage.cpu_ms as f64 / 1000.0,
-            threads: process.usage.threads,
-            oom_score_adj: process.usage.oom_score_adj,
-            died_seconds: row.died.map(|at| since_start(run, at)),
-            oom_killed: row.oom_killed,
-        }
-    };
-    run.processes.values().map(document).collect()
 }
 
 fn edits(run: &Run) -> Vec<Edit> {

@@ -14,6 +14,7 @@ mod change;
 mod evidence;
 mod kill;
 mod knobs;
+mod next;
 mod pause;
 mod recording;
 mod signals;

@@ -162,7 +162,7 @@ fn an_hour(path: &Path, samples: u64, processes: i32, idle: bool) {
         cpu_ms: n,
         threads: 1,
         state: 'S',
-        oom_score_adj: 0,
+        ..ProcessUsage::default()
     };
     for stamped in base.events.iter().filter(|s| matches!(s.event, Event::Started(_) | Event::Running { .. })) {
         line(format::event_line(&Stamped { at: at(0), event: stamped.event.clone() }));

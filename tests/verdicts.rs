@@ -121,7 +121,7 @@ fn answered(screen: &str, number: usize) -> bool {
 
 /// The resident memory of the processes on the screen, in MiB.
 fn resident(screen: &str) -> f64 {
-    let of = |line: &str| line.split_whitespace().nth(2)?.strip_suffix('M')?.parse::<f64>().ok();
+    let of = |line: &str| line.split_whitespace().nth(2)?.trim_end_matches('↑').strip_suffix('M')?.parse::<f64>().ok();
     screen.lines().filter(|line| line.contains("%  ")).filter_map(of).sum()
 }
 

@@ -23,6 +23,7 @@ impl Started {
             mem_total: 8 << 30,
             above: None,
             kernel_log: true,
+            swap_total: Some(0),
             held: false,
             isolation: Isolation::Root,
             widened: false,

@@ -36,6 +36,17 @@ pub struct ProcessUsage {
     /// How readily the OOM killer takes it, -1000 to 1000 (`/proc/PID/oom_score_adj`).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub oom_score_adj: i32,
+    /// Resident memory as the OOM killer counts it, in bytes (`rss` of `/proc/PID/stat` when that was read last, moved by what `rss` moved since). From
+    /// 6.2 on each CPU counts pages for itself and adds them up in batches (`mm/rss_stat`); `statm` adds up what is still with the CPUs, and
+    /// `oom_badness` does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<u64>,
+    /// Its page tables, in bytes (`VmPTE` of `/proc/PID/status`), as they were when its size last moved by something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_tables: Option<u64>,
+    /// What it has swapped out, in bytes (`VmSwap` of `/proc/PID/status`), as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap: Option<u64>,
 }
 
 fn is_zero(n: &i32) -> bool {

@@ -243,7 +243,7 @@ fn what_others_chose_is_only_ever_text() {
             started.argv = vec![hostile.into(), hostile.into()];
         }
     }
-    let usage = ProcessUsage { rss: M, anon: M, cpu_ms: 1, threads: 1, state: 'R', oom_score_adj: 0 };
+    let usage = ProcessUsage { rss: M, anon: M, cpu_ms: 1, threads: 1, state: 'R', ..ProcessUsage::default() };
     let process =
         Process { host_pid: 7, pid: Some(3), parent: 1, name: hostile.into(), command: hostile.into(), usage };
     let at = recording.events.len() - 1;

@@ -19,6 +19,8 @@ pub fn failed(session: &Session, command: &[String], wall_ms: u64, error: &Error
     });
     let run = &mut document.run;
     run.state = State::Ended; // whatever there was of it is removed
+    run.next_victim = None;
+    run.processes.iter_mut().for_each(|process| process.badness_bytes = None);
     let lost = if run.run.is_some() { Outcome::SandboxLost } else { Outcome::FailedToStart };
     run.outcome = run.outcome.or(Some(lost));
     run.verdict = Some(message.clone());
@@ -47,6 +49,7 @@ mod tests {
             outcome: Some(Outcome::SandboxLost),
             verdict: Some("internal error: x?y".into()),
             sandtop_exit_code: Some(125),
+            next_victim: None,
             ..alive.run
         };
         assert_eq!(lost.run, told);

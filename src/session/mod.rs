@@ -2,10 +2,12 @@
 //!
 //! [`Session::apply`] is the only interpreter of events; live and replay cannot disagree. Time is what the events say. Refuses: I/O, clocks, sentences.
 
-mod badness;
+pub mod badness;
 pub mod edits;
+mod growth;
 pub mod history;
 pub mod knobs;
+mod living;
 mod memory;
 mod moves;
 pub mod outcome;
@@ -25,6 +27,7 @@ use crate::{
     hints,
     units::Limit,
 };
+pub use badness::Candidate;
 pub use edits::{Edit, Fate};
 pub use knobs::{Knob, Lack, Standing, Value};
 pub use moves::{Moved, Moves, Planned};

@@ -1,7 +1,8 @@
-//! A process of a run: what is known of it, and how busy it is.
+//! A process of a run: what is known of it, how busy it is, and how fast it grows.
 
 use std::time::Duration;
 
+use super::growth::Size;
 use crate::event::{Process, ProcessUsage};
 
 /// A process, alive or dead.
@@ -16,18 +17,22 @@ pub struct Row {
     /// Whether the OOM killer did it.
     pub oom_killed: bool,
     cpu_read: (Duration, u64),
+    size: Size,
 }
 
 impl Row {
     /// One that was born, or became another program.
     pub(super) fn new(at: Duration, process: Process, oom_killed: bool) -> Row {
         let cpu_read = (at, process.usage.cpu_ms);
-        Row { process, cpu: 0.0, died: None, oom_killed, cpu_read }
+        let size = Size::new(at, own(&process.usage));
+        Row { process, cpu: 0.0, died: None, oom_killed, cpu_read, size }
     }
 
-    /// Takes in its numbers.
-    pub(super) fn update(&mut self, at: Duration, usage: ProcessUsage) {
+    /// Takes in its numbers. When all were looked at before, `looked`, it had the ones that it had until now.
+    pub(super) fn update(&mut self, at: Duration, usage: ProcessUsage, looked: Duration) {
         self.process.usage = usage;
+        self.size.stood(looked);
+        self.size.take(at, own(&usage));
         let (since, before) = self.cpu_read;
         let elapsed = at.saturating_sub(since).as_millis() as u64;
         // CPU time moves in steps of a clock tick: over less than half a second it says nothing.
@@ -36,4 +41,14 @@ impl Row {
             self.cpu_read = (at, usage.cpu_ms);
         }
     }
+
+    /// How fast it grows now, in bytes a second; 0 for one that does not. All were looked at `looked` for the last time.
+    pub(super) fn growth(&self, now: Duration, looked: Duration) -> u64 {
+        self.size.growth(now, looked)
+    }
+}
+
+/// What is a process's own, in bytes: anonymous memory, in memory or swapped out. File pages are mapped, and nothing is charged for most.
+fn own(usage: &ProcessUsage) -> u64 {
+    usage.anon.saturating_add(usage.swap.unwrap_or(0))
 }

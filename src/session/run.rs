@@ -18,13 +18,10 @@ use super::{
 use crate::{
     event::{
         Above, Author, Change, ChangeOutcome, Controller, Ended, Event, Killer, LimitOutcome, MemoryStat, OomPolicy,
-        Pressure, ProcessChanges, Sample, Settings, Started, Victim,
+        Pressure, Sample, Settings, Started, Victim,
     },
     units::{Limit, is_lower},
 };
-
-/// How many dead processes a run keeps to show.
-pub(super) const DEAD_KEPT: usize = 32;
 
 /// How many kills and edits a run keeps to mark, and how many of the kernel's victims by name.
 const MARKS_KEPT: usize = 2000;
@@ -101,6 +98,12 @@ pub struct Run {
     pub named: u64,
     /// How many processes other than the main one have died.
     pub(super) others_died: u64,
+    /// What could not be given back when the processes were looked at last, in bytes.
+    pub(super) held_then: u64,
+    /// When the processes were looked at, and something had moved.
+    pub(super) looked: Duration,
+    /// When the newest event was.
+    pub(super) newest: Duration,
     /// When the kill counter moved last.
     pub last_kill: Option<Duration>,
     hits_second_ago: Option<(Duration, u64)>,
@@ -160,6 +163,9 @@ impl Run {
             victims: Vec::new(),
             named: 0,
             others_died: 0,
+            held_then: 0,
+            looked: at,
+            newest: at,
             last_kill: None,
             hits_second_ago: None,
             waits_second_ago: None,
@@ -221,11 +227,12 @@ impl Run {
 
     /// Takes in an event; what it tells, and when that happened.
     pub(super) fn apply(&mut self, at: Duration, event: &Event) -> Vec<(Duration, What)> {
+        self.newest = self.newest.max(at);
         let now = |told: Vec<What>| told.into_iter().map(|what| (at, what)).collect();
         match event {
             Event::Running { pid, host_pid } => self.running = Some((at, *pid, *host_pid)),
             Event::Sample(sample) => return now(self.sample(at, sample)),
-            Event::Processes(changes) => self.processes(at, changes),
+            Event::Processes(changes) => self.processes_changed(at, changes),
             Event::LimitRequested { target, by } => {
                 let from = self.moves.ordered_last().unwrap_or(self.limit);
                 let goes_on = self.moves.asked(at, *target, *by);
@@ -390,42 +397,6 @@ impl Run {
                 vec![What::OomKill { count: 0, victim, limit: self.limit, scope }]
             }
             false => Vec::new(),
-        }
-    }
-
-    fn processes(&mut self, at: Duration, changes: &ProcessChanges) {
-        for process in &changes.born {
-            let killed = self.victims.iter().any(|v| v.host_pid == process.host_pid);
-            self.processes.insert(process.host_pid, Row::new(at, process.clone(), killed));
-        }
-        for (pid, usage) in &changes.changed {
-            if let Some(row) = self.processes.get_mut(pid) {
-                row.update(at, *usage);
-            }
-        }
-        let main = self.running.and_then(|(_, _, host_pid)| host_pid);
-        self.others_died += changes.died.iter().filter(|pid| Some(**pid) != main).count() as u64;
-        for pid in &changes.died {
-            if let Some(row) = self.processes.get_mut(pid) {
-                row.died = Some(at);
-                row.cpu = 0.0;
-            }
-        }
-        if !changes.died.is_empty() {
-            self.died(at);
-            self.forget_old_dead(); // it looks at all that live
-        }
-    }
-
-    /// Keeps the newest of the dead, and of those first the ones that were killed.
-    fn forget_old_dead(&mut self) {
-        let mut dead: Vec<(bool, Duration, i32)> =
-            self.processes.iter().filter_map(|(pid, row)| row.died.map(|at| (row.oom_killed, at, *pid))).collect();
-        if dead.len() > DEAD_KEPT {
-            dead.sort_unstable();
-            for (_, _, pid) in &dead[..dead.len() - DEAD_KEPT] {
-                self.processes.remove(pid);
-            }
         }
     }
 }

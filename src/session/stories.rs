@@ -119,7 +119,7 @@ pub struct InLine {
     pub pid: Option<i32>,
     /// The name.
     pub name: String,
-    /// What the kernel weighs, in bytes; less than nothing for one that is spared.
+    /// What the kernel weighs, in bytes; from samples, with its share of the room that was left then.
     pub badness: i64,
     /// How readily it is taken.
     pub oom_score_adj: i32,
@@ -257,11 +257,11 @@ impl Run {
             return;
         }
         let main = self.running.and_then(|(.., host_pid)| host_pid);
-        let pages = self.limit_in_force().bytes().unwrap_or(self.started.mem_total) / page_size();
+        let limit = self.limit_in_force();
         let named = |pid: i32| self.stories.told.iter().any(|story| story.is_of(pid));
         let mut dead: Vec<_> = self.processes.values().filter(|row| row.died.is_some()).collect();
         dead.retain(|row| Some(row.process.host_pid) != main && !named(row.process.host_pid));
-        dead.sort_by_key(|row| badness::badness(row, pages));
+        dead.sort_by_key(|row| badness::weight(self, limit, row));
         let mut found = Vec::new();
         for (place, story) in self.stories.told.iter().enumerate().filter(|(_, story)| story.who.is_none()) {
             let from = story.at.saturating_sub(AFTERMATH);
@@ -300,10 +300,9 @@ impl Run {
     /// What can be said of a kill before anything is known of it but that it happened.
     fn story(&self, at: Duration) -> Story {
         let limit = self.limit_in_force();
-        let pages = limit.bytes().unwrap_or(self.started.mem_total) / page_size();
-        let line = badness::in_line(self, limit);
+        let line = badness::line_under(self, limit);
         let more = line.len().saturating_sub(BESIDE);
-        let line: Vec<InLine> = line.into_iter().take(BESIDE).map(|row| seen(row, pages)).collect();
+        let line: Vec<InLine> = line.iter().take(BESIDE).map(seen).collect();
         let last_at = self.history.points().last().map(|point| point.at);
         let before = self.last.as_ref().zip(last_at).map(|(sample, at)| moment(at, sample)).unwrap_or_default();
         let waited_us = before.waited_us.or(self.pressure.map(|pressure| pressure.some_us));
@@ -380,13 +379,13 @@ fn in_line(row: Tabled, limit: u64) -> InLine {
     InLine { host_pid, pid, name, badness, oom_score_adj }
 }
 
-fn seen(row: &super::Row, pages: u64) -> InLine {
-    let process = &row.process;
+fn seen(candidate: &badness::Candidate) -> InLine {
+    let process = &candidate.row.process;
     InLine {
         host_pid: process.host_pid,
         pid: process.pid,
         name: process.name.clone(),
-        badness: in_bytes(badness::badness(row, pages)),
+        badness: candidate.then_bytes(),
         oom_score_adj: process.usage.oom_score_adj,
     }
 }

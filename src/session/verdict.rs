@@ -154,7 +154,7 @@ impl Run {
 
     /// How much could be swapped out, in bytes. v1 bounds memory and swap together, which swapping out does not move, and swaps nothing out at a
     /// swappiness of 0; on v2 swap has a limit of its own.
-    fn free_swap(&self) -> u64 {
+    pub(super) fn free_swap(&self) -> u64 {
         let left = match (self.swap_limit, self.started.controller) {
             (Limit::Bytes(0), Controller::V2) => 0,
             (Limit::Bytes(0), Controller::V1) if self.settings.swappiness.is_none_or(|n| n == 0) => 0,
@@ -203,7 +203,7 @@ impl Run {
                 let process = &first.process;
                 let pid = process.pid.unwrap_or(process.host_pid);
                 let left =
-                    stays.saturating_sub(process.usage.anon).saturating_sub(badness::page_tables(process.usage.rss));
+                    stays.saturating_sub(process.usage.anon).saturating_sub(badness::page_tables(&process.usage));
                 Whom::First { name: process.name.clone(), pid, more: left > target && line.len() > 1 }
             }
         }

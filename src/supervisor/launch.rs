@@ -101,7 +101,7 @@ impl Launcher {
         };
         self.runs += 1;
         out.push(Event::Started(Box::new(self.started(plan, &*group))));
-        if !group.swap_is_limited() && plan.swap != Limit::Max && rustix::system::sysinfo().totalswap > 0 {
+        if !group.swap_is_limited() && plan.swap != Limit::Max && swap_total() > 0 {
             let text = "swap is not counted on this machine (swapaccount=0?): what is swapped out does not count, and the limit may hold nobody back";
             out.push(Event::Note(Note::Hint { text: text.into() }));
         }
@@ -127,6 +127,7 @@ impl Launcher {
             mem_total: plan.mem_total,
             above: group.above(),
             kernel_log: self.kernel_log,
+            swap_total: Some(swap_total()),
             held: plan.hold,
             isolation: plan.isolation,
             options: plan.options.clone(),
@@ -136,6 +137,12 @@ impl Launcher {
             wall_ms: wall.as_millis() as u64,
         }
     }
+}
+
+/// The machine's swap, in bytes.
+fn swap_total() -> u64 {
+    let machine = rustix::system::sysinfo();
+    machine.totalswap as u64 * u64::from(machine.mem_unit)
 }
 
 /// CPUs that may hold a charge batch: all that the machine has, not those that this process may use.

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use nix::{
+    sys::epoll::{Epoll, EpollEvent, EpollFlags},
+    time::ClockId,
+};
 
 use super::{
     Waker,
@@ -210,6 +213,7 @@ impl Live {
     pub fn sweep(&mut self, now: Instant, out: &mut Outbox) {
         self.pids.clear();
         self.sweep_due = now + SWEEP_RETRY;
+        let before = cpu_time();
         if self.group.pids(&mut self.pids).is_err() {
             return; // not read (no descriptor left, say): nobody has died of that
         }
@@ -218,7 +222,8 @@ impl Live {
         if !changes.is_empty() {
             out.push(Event::Processes(changes));
         }
-        self.sweep_due = now + (now.elapsed() * SWEEP_SHARE).clamp(SWEEP_LEAST, SWEEP_MOST);
+        let cost = cpu_time().saturating_sub(before);
+        self.sweep_due = now + (cost * SWEEP_SHARE).clamp(SWEEP_LEAST, SWEEP_MOST);
     }
 
     /// Takes the kernel's word that memory may have run out; whether it had.
@@ -378,6 +383,11 @@ impl Live {
             (false, false) => epoll.modify(terminal.fd(), &mut { event }),
         };
     }
+}
+
+/// CPU time that this thread has used: on a busy machine what the clock says is what others took.
+fn cpu_time() -> Duration {
+    ClockId::CLOCK_THREAD_CPUTIME_ID.now().map(Duration::from).unwrap_or_default()
 }
 
 impl Drop for Live {

@@ -104,14 +104,17 @@ fn question(view: &View, menu: &Menu, columns: usize) -> Vec<Line<'static>> {
 
 fn adj(view: &View, menu: &Menu, text: &str, columns: usize) -> Vec<Line<'static>> {
     let theme = view.theme;
-    let now = menu::row(view.session, menu.host_pid).map_or(0, |row| row.process.usage.oom_score_adj);
+    let row = menu::row(view.session, menu.host_pid);
+    let now = row.map_or(0, |row| row.process.usage.oom_score_adj);
+    let counted = row.zip(view.session.run()).and_then(|(row, run)| run.badness_of(row));
+    let counted = counted.map(|bytes| view.words.counted(bytes)).unwrap_or_default();
     let shown: String = text.chars().take(columns.saturating_sub(3)).collect();
     let below = match typed_adj(text) {
         Err(why) => span(fit(&why, columns), theme.danger),
         Ok(_) => span("-1000: never taken. 0: by its size alone. 1000: taken first.", theme.dim),
     };
     vec![
-        Line::from(span(format!("{}: {now} now", who(view, menu)), Style::new())),
+        Line::from(span(format!("{}: {now} now{counted}", who(view, menu)), Style::new())),
         Line::from(vec![span("› ", theme.strong), span(shown, theme.strong)]),
         Line::from(below),
         Line::default(),

@@ -9,7 +9,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, knobs, limit, menu, paused, span, story};
+use super::{View, events::wrap, knobs, limit, menu, paused, span, story};
 use crate::tui::{app::Popup, input::bindings};
 
 /// Draws the open popup.
@@ -63,7 +63,7 @@ fn question(frame: &mut Frame, area: Rect, view: &View, what: &str, then: &str) 
 fn help(frame: &mut Frame, area: Rect, view: &View) {
     let keys = bindings(view.app).iter().map(|b| b.keys.width()).max().unwrap_or(0);
     let said = |help: &str| help.replace("{step}", &view.app.step.to_string());
-    let lines: Vec<Line> = bindings(view.app)
+    let mut lines: Vec<Line> = bindings(view.app)
         .iter()
         .map(|b| {
             let pad = " ".repeat(keys - b.keys.width() + 2);
@@ -71,7 +71,10 @@ fn help(frame: &mut Frame, area: Rect, view: &View) {
         })
         .collect();
     let width = bindings(view.app).iter().map(|b| said(b.help).width()).max().unwrap_or(0) + keys + 2;
-    let inner = boxed(frame, area, view, "keys", width as u16, lines.len() as u16);
+    lines.push(Line::default());
+    lines.extend(wrap(view.words.place_means(), width).into_iter().map(Line::from));
+    let title = if lines.len() + 2 > usize::from(area.height) { "keys: ↓ for more" } else { "keys" };
+    let inner = boxed(frame, area, view, title, width as u16, lines.len() as u16);
     let most = lines.len().saturating_sub(usize::from(inner.height));
     let top = view.app.help_top.min(most) as u16;
     frame.render_widget(Paragraph::new(lines).scroll((top, 0)), inner);

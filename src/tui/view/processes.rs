@@ -1,4 +1,6 @@
-//! The processes as a tree: who holds how much. The killed stay, struck.
+//! The processes as a tree: who holds how much, and who is next in line for the OOM killer. The killed stay, struck.
+
+use std::{collections::HashMap, time::Duration};
 
 use ratatui::{
     Frame,
@@ -11,11 +13,42 @@ use unicode_width::UnicodeWidthStr;
 use super::{View, fit, put, rule, span};
 use crate::{
     sentences::moment,
-    session::{Row, Run},
+    session::{Row, Run, badness::is_spared},
     text::visible,
     tui::{app::Focus, rows},
-    units::size_column,
+    units::{Limit, size_column},
 };
+
+/// With fewer columns than this the share, and all of the place in line but its sign, give way to the command …
+const WIDE: u16 = 46;
+
+/// … and with fewer than this what the kernel counts.
+const WIDEST: u16 = 66;
+
+/// Of a place in line so many are told.
+const TOLD: usize = 3;
+
+/// What stands before the command, by how much room there is. Where a column is its text stays, whoever is next.
+#[derive(Clone, Copy)]
+struct Columns {
+    width: usize,
+    share: bool,
+    badness: bool,
+}
+
+/// Where one is in line.
+#[derive(Clone, Copy)]
+struct Place {
+    /// From 0.
+    place: usize,
+    /// What the kernel counts, in bytes; `None` where it was not read whole.
+    counted: Option<i64>,
+    /// Whether it grows, and is counted with the room that is left.
+    grows: bool,
+}
+
+/// Places in line, by outside pid. `None` without a limit, and when all is over.
+type Line = Option<HashMap<i32, Place>>;
 
 /// Draws the table.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
@@ -25,17 +58,23 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         return rule(frame, area, "processes", "", view.theme, focused);
     };
     let alive = run.processes.values().filter(|row| row.died.is_none()).count();
-    rule(frame, area, &format!("processes {alive}"), "", view.theme, focused);
+    let title = format!("processes {alive}");
     let line = |n: u16| Rect { y: area.y + 1 + n, height: 1, ..area };
-    let wide = area.width >= WIDE;
-    let share = if wide { "  SHARE" } else { "" };
-    put(frame, line(0), vec![span(format!("   PID  CPU%     RSS{share}  COMMAND"), view.theme.dim)]);
+    let columns = Columns { width: usize::from(area.width), share: area.width >= WIDE, badness: area.width >= WIDEST };
     let rows = rows::listed(run, view.now);
     let room = usize::from(area.height.saturating_sub(2));
     let here = view.app.cursor.and_then(|cursor| cursor.place(&rows));
     let top = here.map_or(0, |row| (row + 1).saturating_sub(room));
+    let next = places(run);
+    // Who is next is told even where its row is not in sight.
+    let first = next.as_ref().and_then(|next| next.iter().find(|(_, place)| place.place == 0)).map(|(pid, _)| *pid);
+    let seen = |pid| rows.iter().skip(top).take(room).any(|(_, row)| row.process.host_pid == pid);
+    let unseen = first.filter(|pid| !seen(*pid)).and_then(|pid| run.processes.get(&pid));
+    let told = unseen.map(|row| view.words.next(&row.process, columns.width.saturating_sub(title.width() + 10)));
+    rule(frame, area, &title, &told.unwrap_or_default(), view.theme, focused);
+    put(frame, line(0), vec![span(columns.head(), view.theme.dim)]);
     for (n, (depth, row)) in rows.into_iter().enumerate().skip(top).take(room) {
-        let mut spans = process(view, run, depth, row, usize::from(area.width));
+        let mut spans = process(view, run, &next, (depth, row), columns);
         if Some(n) == here {
             spans.iter_mut().for_each(|span| span.style = span.style.add_modifier(Modifier::REVERSED));
             mark(&mut spans);
@@ -44,8 +83,39 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     }
 }
 
-/// With fewer columns than this the share gives way to the command.
-const WIDE: u16 = 46;
+/// Who is where in line.
+fn places(run: &Run) -> Line {
+    if run.limit == Limit::Max || run.ended.is_some() {
+        return None;
+    }
+    let place = |(n, candidate): (usize, crate::session::Candidate)| {
+        let counted = candidate.is_exact().then(|| candidate.badness_bytes());
+        (candidate.row.process.host_pid, Place { place: n, counted, grows: candidate.grows > 0 })
+    };
+    Some(run.line().into_iter().enumerate().map(place).collect())
+}
+
+impl Columns {
+    fn head(self) -> String {
+        let share = if self.share { "  SHARE" } else { "" };
+        let badness = if self.badness { "  BADNESS" } else { "" };
+        let next = if self.share { "  NEXT" } else { "  " };
+        format!("   PID  CPU%     RSS{share}{badness}{next} COMMAND")
+    }
+
+    /// What stands between a process's size and its command: whether it grows, its share, what the kernel counts, and the place in line.
+    fn middle(self, grows: bool, share: &str, badness: &str, next: &str) -> (String, String) {
+        let sign = if grows { '↑' } else { ' ' };
+        let share = if self.share { format!("{sign}{share:>6}") } else { sign.into() };
+        let badness = if self.badness { format!(" {badness:>8}") } else { String::new() };
+        let next = match (self.share, next.starts_with('☠')) {
+            (true, _) => format!(" {next:<5} "),
+            (false, true) => "☠ ".into(),
+            (false, false) => "  ".into(),
+        };
+        (share + &badness, next)
+    }
+}
 
 /// The row that the user stands on is told by a sign as well.
 fn mark(spans: &mut [Span<'static>]) {
@@ -56,7 +126,7 @@ fn mark(spans: &mut [Span<'static>]) {
     }
 }
 
-fn process(view: &View, run: &Run, depth: usize, row: &Row, width: usize) -> Vec<Span<'static>> {
+fn process(view: &View, run: &Run, next: &Line, (depth, row): (usize, &Row), columns: Columns) -> Vec<Span<'static>> {
     let process = &row.process;
     let pid = process.pid.map_or_else(|| format!("({})", process.host_pid), |pid| pid.to_string());
     let rss = size_column(process.usage.rss);
@@ -66,26 +136,54 @@ fn process(view: &View, run: &Run, depth: usize, row: &Row, width: usize) -> Vec
         (1.., None) => format!("{}%", (process.usage.anon * 100 / run.usage()).min(100)),
         _ => String::new(),
     };
-    let share = if width >= usize::from(WIDE) { format!(" {share:>6}") } else { String::new() };
-    let Some(died) = row.died else {
-        let text = format!("{pid:>6} {:>5.1} {rss:>8}{share}  {branch}{command}", row.cpu);
-        return vec![span(fit(&text, width), Style::new())];
+    if let Some(died) = row.died {
+        return dead(view, run, (&pid, row, &branch, command), died, columns);
+    }
+    let place = next.as_ref().and_then(|next| next.get(&process.host_pid)).copied();
+    let said = match place {
+        Some(Place { place, .. }) if place < TOLD => view.words.place(place),
+        None if is_spared(row) && next.is_some() => view.words.spared().into(),
+        _ => String::new(),
     };
+    let counted = place.and_then(|place| place.counted).map(signed).unwrap_or_default();
+    let (middle, said) = columns.middle(place.is_some_and(|place| place.grows), &share, &counted, &said);
+    let style = if place.is_some_and(|place| place.place == 0) { view.theme.warning } else { Style::new() };
+    let start = format!("{pid:>6} {:>5.1} {rss:>8}{middle}", row.cpu);
+    let room = columns.width.saturating_sub(start.width() + said.width());
+    let command = fit(&format!("{branch}{command}"), room);
+    vec![span(start, Style::new()), span(said, style), span(command, Style::new())]
+}
+
+/// One that has died: how, and when.
+fn dead(
+    view: &View,
+    run: &Run,
+    (pid, row, branch, command): (&str, &Row, &str, &str),
+    died: Duration,
+    columns: Columns,
+) -> Vec<Span<'static>> {
+    let rss = size_column(row.process.usage.rss);
     let (sign, how, style) = match row.oom_killed {
         true => ("✖", " OOM killed", view.theme.danger),
         false => ("·", " ended", view.theme.dim),
     };
-    let start = format!("{pid:>6} {sign:>5} {rss:>8}{share}  {branch}");
+    let (middle, next) = columns.middle(false, "", "", "");
+    let start = format!("{pid:>6} {sign:>5} {rss:>8}{middle}{next}{branch}");
     let at = format!(" {}", moment(died.saturating_sub(run.origin())));
-    // The command comes first; how and when it ended, as far as there is room for them.
-    let room = width.saturating_sub(start.width());
-    let least = command.width().min(12);
+    // The command comes first; how and when it ended, as far as there is room for them. Of a kill a word is told before the whole command is.
+    let room = columns.width.saturating_sub(start.width());
     let mut end = String::new();
-    for part in [how, at.as_str()] {
-        if end.width() + part.width() + least <= room {
+    for (part, least) in [(how, if row.oom_killed { 6 } else { 12 }), (at.as_str(), 12)] {
+        if end.width() + part.width() + command.width().min(least) <= room {
             end += part;
         }
     }
     let command = fit(command, room.saturating_sub(end.width()));
     vec![span(start, style), span(command, style.add_modifier(Modifier::CROSSED_OUT)), span(end, style)]
+}
+
+/// A size in a column that may be less than nothing.
+fn signed(bytes: i64) -> String {
+    let size = size_column(bytes.unsigned_abs());
+    if bytes < 0 { format!("-{size}") } else { size }
 }

@@ -228,7 +228,7 @@ fn dialog(controller: crate::event::Controller, line: Line, cols: u16, rows: u16
 }
 
 /// The screen of a run that goes on.
-fn live(session: &Session, app: App, now: Duration, cols: u16, rows: u16) -> Terminal<TestBackend> {
+pub(super) fn live(session: &Session, app: App, now: Duration, cols: u16, rows: u16) -> Terminal<TestBackend> {
     let app = App { alive: true, ..app };
     let (pane, theme) = (Pane::new(5, cols), Theme::new(true));
     let words = Language::English;

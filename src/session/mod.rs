@@ -4,6 +4,7 @@
 
 mod badness;
 pub mod edits;
+mod forecast;
 pub mod history;
 pub mod knobs;
 mod memory;
@@ -13,6 +14,7 @@ mod pauses;
 mod row;
 mod run;
 pub mod since;
+mod stall;
 pub(crate) mod verdict;
 
 use std::time::Duration;
@@ -23,11 +25,13 @@ use crate::{
     units::Limit,
 };
 pub use edits::{Edit, Fate};
+pub use forecast::Forecast;
 pub use knobs::{Knob, Lack, Standing, Value};
 pub use moves::{Moved, Moves, Planned};
 pub use pauses::{Paused, Pauses};
 pub use row::Row;
 pub use run::{Mark, Run};
+pub use stall::{Stall, Stalls};
 pub use verdict::{Parts, Verdict, Whom};
 
 /// How many entries the log keeps.
@@ -152,6 +156,18 @@ pub enum What {
     SwapKept {
         /// How much may be swapped out now.
         now: Limit,
+    },
+    /// It lives and gets nowhere: what the limit takes away is fetched back at once.
+    Stalled {
+        /// The limit.
+        limit: Limit,
+        /// Pages that are fetched back, each second.
+        refaults: u64,
+    },
+    /// It gets on again.
+    StallOver {
+        /// How long it did not.
+        lasted: Duration,
     },
     /// The workload was paused: memory is about to run out.
     Paused {

@@ -5,24 +5,23 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     What,
     edits::Edits,
+    forecast::Growth,
     history::{History, Point},
     knobs::Asked,
     moves::{Moved, Moves, took_effect},
     pauses::Pauses,
     row::Row,
     since::Baseline,
+    stall::Stalls,
     verdict,
 };
 use crate::{
     event::{
-        Author, Change, ChangeOutcome, Controller, Ended, Event, LimitOutcome, MemoryStat, OomPolicy, Pressure,
-        ProcessChanges, Sample, Settings, Started, Victim,
+        Author, Change, ChangeOutcome, Controller, Ended, Event, LimitOutcome, MemoryStat, OomPolicy, Pressure, Sample,
+        Settings, Started, Victim,
     },
     units::{Limit, is_lower},
 };
-
-/// How many dead processes a run keeps to show.
-pub(super) const DEAD_KEPT: usize = 32;
 
 /// How many kills and edits a run keeps to mark, and how many of the kernel's victims by name.
 const MARKS_KEPT: usize = 2000;
@@ -81,6 +80,10 @@ pub struct Run {
     pub stalled: f64,
     /// The picture's data.
     pub history: History,
+    /// What cannot be given back, over the last seconds.
+    pub(super) growth: Growth,
+    /// When it lived and got nowhere.
+    pub stalls: Stalls,
     /// When it was paused because memory was about to run out.
     pub pauses: Pauses,
     /// What is marked on the picture.
@@ -112,6 +115,8 @@ pub enum Mark {
     Pause,
     /// It went on.
     Resume,
+    /// It lives, and gets nowhere.
+    Stall,
 }
 
 impl Run {
@@ -143,6 +148,8 @@ impl Run {
             pressure: None,
             stalled: 0.0,
             history: History::default(),
+            growth: Growth::default(),
+            stalls: Stalls::default(),
             pauses: Pauses::default(),
             marks: Vec::new(),
             processes: BTreeMap::new(),
@@ -163,6 +170,11 @@ impl Run {
     /// Whether it is paused because memory is about to run out.
     pub fn is_paused(&self) -> bool {
         self.ended.is_none() && self.pauses.now().is_some()
+    }
+
+    /// Whether it lives and gets nowhere, at its limit.
+    pub fn is_stalled(&self) -> bool {
+        self.ended.is_none() && self.stalls.now().is_some()
     }
 
     /// OOM kills so far, in the whole sandbox; `None` where the kernel does not count them.
@@ -195,7 +207,7 @@ impl Run {
 
     /// The limit that the kernel acts on. v2 takes a new one at once, and reclaims and kills before the write returns; v1 reclaims first, and may
     /// refuse.
-    fn limit_in_force(&self) -> Limit {
+    pub(super) fn limit_in_force(&self) -> Limit {
         match self.moves.writing() {
             Some((_, target)) if self.started.controller == Controller::V2 => target,
             _ => self.limit,
@@ -231,6 +243,7 @@ impl Run {
                 let told = self.pauses.resumed(at, *by);
                 if told.is_some() {
                     self.mark(at, Mark::Resume);
+                    self.growth.clear();
                 }
                 return now(told.into_iter().collect());
             }
@@ -241,6 +254,8 @@ impl Run {
                 self.ended = Some((at, ended.clone()));
                 self.moves.over();
                 self.changing.clear();
+                self.growth.clear();
+                self.stalls.ended();
                 return vec![(at, What::Ended)];
             }
             Event::Settings(settings) => return now(self.settings_found(at, settings)),
@@ -285,6 +300,14 @@ impl Run {
         let reclaimable = self.stat.map_or(0, |stat| stat.file).min(sample.usage);
         self.history.push(Point { at, usage: sample.usage, peak, reclaimable, limit });
         self.last = Some(sample.clone());
+        if sample.stat.is_some() {
+            self.grew(at);
+        }
+        let stall = self.stalls.sample(at, sample, limit, kills);
+        if matches!(stall, Some(What::Stalled { .. })) {
+            self.mark(at, Mark::Stall);
+        }
+        told.extend(stall);
         told
     }
 
@@ -365,41 +388,6 @@ impl Run {
         match self.named <= self.oom_kills().unwrap_or(0) {
             true => vec![What::OomKill { count: 0, victim: Some(victim.clone()), limit: self.limit }],
             false => Vec::new(),
-        }
-    }
-
-    fn processes(&mut self, at: Duration, changes: &ProcessChanges) {
-        for process in &changes.born {
-            let killed = self.victims.iter().any(|v| v.host_pid == process.host_pid);
-            self.processes.insert(process.host_pid, Row::new(at, process.clone(), killed));
-        }
-        for (pid, usage) in &changes.changed {
-            if let Some(row) = self.processes.get_mut(pid) {
-                row.update(at, *usage);
-            }
-        }
-        let main = self.running.and_then(|(_, _, host_pid)| host_pid);
-        self.others_died += changes.died.iter().filter(|pid| Some(**pid) != main).count() as u64;
-        for pid in &changes.died {
-            if let Some(row) = self.processes.get_mut(pid) {
-                row.died = Some(at);
-                row.cpu = 0.0;
-            }
-        }
-        if !changes.died.is_empty() {
-            self.forget_old_dead(); // it looks at all that live
-        }
-    }
-
-    /// Keeps the newest of the dead, and of those first the ones that were killed.
-    fn forget_old_dead(&mut self) {
-        let mut dead: Vec<(bool, Duration, i32)> =
-            self.processes.iter().filter_map(|(pid, row)| row.died.map(|at| (row.oom_killed, at, *pid))).collect();
-        if dead.len() > DEAD_KEPT {
-            dead.sort_unstable();
-            for (_, _, pid) in &dead[..dead.len() - DEAD_KEPT] {
-                self.processes.remove(pid);
-            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{outcome::*, run::DEAD_KEPT, *};
+use super::{outcome::*, row::DEAD_KEPT, *};
 use crate::event::*;
 
 const M: u64 = 1 << 20;

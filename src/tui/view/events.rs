@@ -20,7 +20,8 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let mut y = area.y + 1;
     for entry in log.iter().rev().skip(top) {
         let (text, weight) = view.words.entry(entry, view.session);
-        let text = visible(&text);
+        let keys = matches!(entry.what, What::Stalled { .. }) && !view.app.replaying;
+        let text = visible(&(text + if keys { view.words.stall_keys() } else { "" }));
         let (time, sign) = (format!(" {} ", time(view, entry)), format!("{} ", sign(entry, weight)));
         let indent = time.width() + sign.width();
         let style = view.theme.weight(weight);
@@ -55,7 +56,8 @@ fn sign(entry: &Entry, weight: Weight) -> &'static str {
         (What::OomKill { .. }, _) => "✖",
         (What::Started { .. }, _) => "▸",
         (What::Paused { .. }, _) => "‖",
-        (What::Resumed { .. }, _) => "▸",
+        (What::Resumed { .. } | What::StallOver { .. }, _) => "▸",
+        (What::Stalled { .. }, _) => "≋",
         (What::Ended, _) => "■",
         (What::LimitMoved { from, to, .. }, _) => {
             if is_lower(*from, *to) {

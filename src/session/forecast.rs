@@ -28,8 +28,10 @@ const NOISE: f64 = 1024.0 * 1024.0;
 /// The line must pass half of the points within this share of the growth, …
 const SCATTER: f64 = 0.15;
 
-/// … and the newest by no more than this above it, in such distances: else memory was given back. A staircase is at most two below its line.
+/// … and the newest no further above it than so many such distances and this share of the growth: else memory was given back. A staircase is at most
+/// two of them below its line.
 const FALLEN: f64 = 3.0;
+const FALLEN_OF_GROWTH: f64 = 0.05;
 
 /// From the first third of the window to the second it must grow at most so many times as much or as little as from there to the last: one step is no line.
 const BEND: f64 = 3.0;
@@ -104,7 +106,7 @@ impl Growth {
         let level = |point: &Held| point.held as f64 + rate * (last.at - point.at).as_secs_f64();
         let newest = median(self.points.iter().map(level).collect())?;
         let scatter = median(self.points.iter().map(|point| (level(point) - newest).abs()).collect())?;
-        let fallen = newest - last.held as f64 > scatter * FALLEN + NOISE;
+        let fallen = newest - last.held as f64 > scatter * FALLEN + (2.0 * NOISE).max(growth * FALLEN_OF_GROWTH);
         (growth >= NOISE && scatter <= growth * SCATTER && !fallen && self.is_straight())
             .then_some(Line { rate, newest })
     }

@@ -109,7 +109,7 @@ fn a_compiler_without_room_for_its_code_is_stalled_within_three_seconds_and_fini
         for words in ["stalled: it lives", "pages a second", "memory.", "larger -m", ", stalled for "] {
             assert!(ended.err.contains(words), "{words}: {}", ended.err);
         }
-        assert!(!ended.err.contains("+ raises"), "there are no keys: {}", ended.err);
+        assert!(!ended.err.contains("+ raises it"), "there are no keys: {}", ended.err);
     }
 }
 
@@ -134,7 +134,7 @@ fn on_the_screen_a_stall_is_in_the_header_and_says_which_key_helps() {
             t.end();
             continue;
         }
-        t.wait_text("+ raises the limit");
+        t.wait_text("+ raises it");
         t.keys("=400M\r");
         t.wait("that it gets on again", |s| s.contains("● running") && s.contains("not stalled any more"));
         t.wait_text("exited 0");
@@ -152,6 +152,7 @@ fn goes_on(what: &str, limit: &str, dir: &Path, script: &str) -> Value {
     assert_eq!(times_of(&result, "stalled"), [0.0; 0], "{what}: {result:#}");
     assert!(result["stalled_seconds"].as_f64().is_none_or(|seconds| seconds == 0.0), "{what}: {result:#}");
     assert!(!ended.err.contains("stalled"), "{what}: {}", ended.err);
+    assert!(result["wall_seconds"].as_f64() >= Some(2.5), "{what} was over too soon to stall: {}", ended.err);
     // Large pages are taken by the dozen: a limit can be full and hardly ever met.
     let limit = ended.number("limit_bytes");
     assert!(ended.number("highest_bytes") > limit / 10 * 9, "{what} did not come to its limit: {}", ended.err);
@@ -162,27 +163,32 @@ fn goes_on(what: &str, limit: &str, dir: &Path, script: &str) -> Value {
     result
 }
 
+/// Does this over and over again, twice as long as a stall takes to be told.
+fn for_a_while(command: &str) -> String {
+    format!("timeout 3 sh -c 'while {command}; do :; done'; [ $? = 124 ]")
+}
+
 #[test]
 fn who_writes_and_reads_more_than_fits_is_never_stalled() {
     if !kernel_tier("who_writes_and_reads_more_than_fits_is_never_stalled") {
         return;
     }
     let dir = tempfile::tempdir_in("/var/tmp").unwrap();
-    let (mib, again) = if emulated() { (100, 2) } else { (300, 5) };
+    let mib = if emulated() { 100 } else { 300 };
+    let write = format!("dd if=/dev/zero of=f bs=1M count={mib} status=none");
+    let little = format!("dd if=/dev/zero of=f bs=4k count={} status=none", mib * 256);
     for n in 0..times(20) {
-        let write = format!("dd if=/dev/zero of=f bs=1M count={mib} status=none");
-        let small = format!("dd if=/dev/zero of=f bs=4k count={} status=none", mib * 256);
-        goes_on(&format!("{n}: writing"), "50M", dir.path(), &write);
-        goes_on(&format!("{n}: writing little by little"), "50M", dir.path(), &small);
-        let overwrite = format!("for i in $(seq {again}); do {write} conv=notrunc; done");
-        goes_on(&format!("{n}: overwriting"), "50M", dir.path(), &overwrite);
+        goes_on(&format!("{n}: writing"), "50M", dir.path(), &for_a_while(&write));
+        goes_on(&format!("{n}: writing little by little"), "50M", dir.path(), &for_a_while(&little));
+        let overwrite = format!("{write} conv=notrunc");
+        goes_on(&format!("{n}: overwriting"), "50M", dir.path(), &for_a_while(&overwrite));
         // What was written here is charged here: reading it again is what counts as refaults.
-        let read = format!(
-            "dd if=/dev/zero of=g bs=1M count=100 conv=fsync status=none; for i in $(seq {again}); do dd if=g of=/dev/null bs=4k status=none; done"
-        );
+        let make = "dd if=/dev/zero of=g bs=1M count=100 conv=fsync status=none";
+        let read = format!("{make}; {}", for_a_while("dd if=g of=/dev/null bs=4k status=none"));
         let result = goes_on(&format!("{n}: reading the same 100M again and again"), "50M", dir.path(), &read);
         let refaults = result["stat"]["refaults"].as_u64().unwrap_or(0);
-        assert!(refaults > 10_000, "it never had to read again: {refaults} refaults");
+        let fewest = if emulated() { 100 } else { 10_000 };
+        assert!(refaults > fewest, "it never had to read again: {refaults} refaults");
     }
 }
 

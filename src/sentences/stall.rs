@@ -6,18 +6,23 @@ use super::{Language, Weight, duration};
 use crate::units::Limit;
 
 impl Language {
-    /// That a run has stalled, as a line of the log. As long as the kernel finds pages to take it has no reason to kill.
+    /// That a run has stalled, as a line of the log.
     pub fn stalled(self, limit: Limit, refaults: u64) -> (String, Weight) {
+        self.stalled_and(limit, refaults, "")
+    }
+
+    /// The same while it lasts, with the key that helps.
+    pub fn stalled_with_key(self, limit: Limit, refaults: u64) -> (String, Weight) {
+        self.stalled_and(limit, refaults, "; + raises it")
+    }
+
+    /// As long as the kernel finds pages to take it has no reason to kill. It may fail to for a moment (seen: a kill after 5 s).
+    fn stalled_and(self, limit: Limit, refaults: u64, remedy: &str) -> (String, Weight) {
         let text = format!(
-            "stalled: it lives, but spends its time fetching back what the limit of {limit} takes away ({} pages a second), and as long as that works nothing is killed",
+            "stalled: it lives, but spends its time fetching back what the limit of {limit} takes away{remedy} ({} pages a second; as long as that works nothing is killed)",
             about(refaults)
         );
         (text, Weight::Warning)
-    }
-
-    /// What to do about it, where there are keys.
-    pub fn stall_keys(self) -> &'static str {
-        ": + raises the limit"
     }
 
     /// The same for who has no screen: with sandtop's pid, and the file of the limit.
@@ -51,8 +56,10 @@ mod tests {
     #[test]
     fn a_stall_is_told_with_its_limit_and_its_rate() {
         let (text, weight) = Language::English.stalled(Limit::Bytes(200 << 20), 93_210);
-        assert!(text.contains("the limit of 200M takes away (93,000 pages a second)"), "{text}");
+        assert!(text.contains("the limit of 200M takes away (93,000 pages a second;"), "{text}");
         assert_eq!(weight, Weight::Warning);
+        let (text, _) = Language::English.stalled_with_key(Limit::Bytes(200 << 20), 93_210);
+        assert!(text.contains("takes away; + raises it (93,000"), "{text}");
         assert_eq!(
             [about(1234), about(9_960), about(175_499), about(1_234_567)],
             ["1,200", "10,000", "175,000", "1,235,000"]

@@ -19,9 +19,8 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let top = view.app.events_top.min(log.len().saturating_sub(1));
     let mut y = area.y + 1;
     for entry in log.iter().rev().skip(top) {
-        let (text, weight) = view.words.entry(entry, view.session);
-        let keys = matches!(entry.what, What::Stalled { .. }) && !view.app.replaying;
-        let text = visible(&(text + if keys { view.words.stall_keys() } else { "" }));
+        let (text, weight) = sentence(view, entry);
+        let text = visible(&text);
         let (time, sign) = (format!(" {} ", time(view, entry)), format!("{} ", sign(entry, weight)));
         let indent = time.width() + sign.width();
         let style = view.theme.weight(weight);
@@ -42,6 +41,17 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
             put(frame, Rect { y, height: 1, ..area }, spans);
             y += 1;
         }
+    }
+}
+
+/// The entry as a sentence. A stall that lasts names the key that helps, where there is one.
+fn sentence(view: &View, entry: &Entry) -> (String, Weight) {
+    let lasts = |run: &Run| run.started.run == entry.run && run.stalls.now().is_some_and(|s| entry.at >= s.since);
+    match entry.what {
+        What::Stalled { limit, refaults } if !view.app.replaying && view.session.run().is_some_and(lasts) => {
+            view.words.stalled_with_key(limit, refaults)
+        }
+        _ => view.words.entry(entry, view.session),
     }
 }
 

@@ -212,3 +212,5 @@ fn span(text: impl Into<String>, style: Style) -> Span<'static> {
 mod tests;
 #[cfg(test)]
 mod tests_knobs;
+#[cfg(test)]
+mod tests_outlook;

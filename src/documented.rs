@@ -102,6 +102,8 @@ fn every_event() -> Vec<Event> {
             evictable: Some(m),
             locked: m,
             slab_reclaimable: Some(m),
+            major_faults: Some(1),
+            refaults: Some(1),
             ..MemoryStat::default()
         }),
         swap: Some(0),
@@ -247,6 +249,21 @@ fn the_recording_format_is_described_whole_and_nothing_else_is() {
     }
 }
 
+/// A run that goes on, and fills its limit.
+fn growing() -> Session {
+    let mut session = Session::default();
+    let mut events = vec![Event::Started(Box::new(Started::plain(Controller::V2)))];
+    events.extend((1..20).map(|n| {
+        let usage = n << 20;
+        let stat = MemoryStat { anon: usage, kernel: Some(0), ..MemoryStat::default() };
+        Event::Sample(Sample { usage, stat: Some(stat), ..Sample::default() })
+    }));
+    for (n, event) in events.into_iter().enumerate() {
+        session.apply(&Stamped { at: Duration::from_millis(100 * n as u64), event });
+    }
+    session
+}
+
 #[test]
 fn the_result_is_described_whole_and_nothing_else_is() {
     let mut session = Session::default();
@@ -255,6 +272,7 @@ fn the_result_is_described_whole_and_nothing_else_is() {
         session.apply(&Stamped { at: Duration::from_millis(at as u64), event });
         fields(&serde_json::to_value(document(&session)).unwrap(), "", &mut found);
     }
+    fields(&serde_json::to_value(document(&growing())).unwrap(), "", &mut found);
     // What could not start has the same fields, and those of its error.
     let e = Error::new("x").remedy("y");
     let unstarted = serde_json::to_value(failed(&Session::default(), &["x".into()], 1, &e)).unwrap();

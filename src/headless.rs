@@ -52,7 +52,11 @@ fn follow(supervisor: &Supervisor, session: &mut Session, hierarchy: &Path) -> R
             Ok(News::Batch(batch)) => {
                 supervisor.took(&batch);
                 for stamped in &batch {
+                    let stalled = session.run().is_some_and(Run::is_stalled);
                     session.apply(stamped);
+                    if !stalled && session.run().is_some_and(Run::is_stalled) {
+                        tell_stalled(session, hierarchy);
+                    }
                     if matches!(&stamped.event, Event::Started(started) if started.held) {
                         tell(&format!("held; to start it: kill -USR1 {}", std::process::id()));
                     }
@@ -96,15 +100,28 @@ fn tell_stories(run: &Run) {
     }
 }
 
+/// That the workload lives and gets nowhere, and what would help without a screen.
+fn tell_stalled(session: &Session, hierarchy: &Path) {
+    let words = Language::English;
+    let stalled = session.log.iter().rev().find(|entry| matches!(entry.what, What::Stalled { .. }));
+    let (Some(entry), Some(run)) = (stalled, session.run()) else { return };
+    tell(&words.entry(entry, session).0);
+    tell(&words.how_to_get_on(std::process::id(), &limit_file(run, hierarchy)));
+}
+
+/// The file with the run's limit.
+fn limit_file(run: &Run, hierarchy: &Path) -> String {
+    let group = hierarchy.join(run.started.group.trim_start_matches('/'));
+    group.join(Language::English.file(run.started.controller, Word::Limit)).display().to_string()
+}
+
 /// That the workload is paused, and how to go on without a screen.
 fn tell_paused(session: &Session, hierarchy: &Path) {
     let words = Language::English;
     let (Some(entry), Some(run)) = (session.log.last(), session.run()) else { return };
     tell(&words.entry(entry, session).0);
     if matches!(entry.what, What::Paused { worse: false, .. }) {
-        let group = hierarchy.join(run.started.group.trim_start_matches('/'));
-        let file = group.join(words.file(run.started.controller, Word::Limit));
-        tell(&words.how_to_go_on(std::process::id(), &file.display().to_string()));
+        tell(&words.how_to_go_on(std::process::id(), &limit_file(run, hierarchy)));
     }
 }
 

@@ -8,9 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    event::{
-        Abilities, Author, Controller, Isolation, Like, MemoryStat, OomPolicy, Pressure, Settings, Status, Victim,
-    },
+    event::{Author, Controller, Isolation, Like, MemoryStat, OomPolicy, Pressure, Status, Victim},
     sentences::{Language, Weight},
     session::{Entry, Moved, Run, Session, What, outcome::Outcome},
     units::Limit,
@@ -19,18 +17,24 @@ use crate::{
 mod asked;
 mod failed;
 mod json;
+mod outlook;
 mod pauses;
 mod processes;
 mod schedule;
+mod settings;
 mod stories;
 mod values;
 pub use asked::AskedDocument;
 pub use failed::failed;
 pub use json::json;
+pub use outlook::ForecastDocument;
+use outlook::stalled_seconds;
 use pauses::{PauseDocument, pauses};
 pub use processes::{NextVictimDocument, ProcessDocument};
 use processes::{next_victim, processes};
 pub use schedule::{MoveDocument, Planning, ScheduleDocument};
+pub use settings::SettingsDocument;
+use settings::settings;
 pub use stories::{AboveDocument, EvidenceDocument, StoryDocument};
 pub use values::{Amount, LimitValue, Max};
 
@@ -119,6 +123,10 @@ pub struct RunDocument {
     pub headroom_bytes: Option<u64>,
     /// The part of the usage that can be given back: file cache.
     pub reclaimable_bytes: Option<u64>,
+    /// The part that cannot, without swap.
+    pub unreclaimable_bytes: Option<u64>,
+    /// When the limit will be full, at the rate of the last seconds; null where they are no line, and at the end.
+    pub forecast: Option<ForecastDocument>,
     /// What the usage consists of.
     pub stat: Option<MemoryStat>,
     /// What is swapped out.
@@ -133,6 +141,8 @@ pub struct RunDocument {
     pub pressure: Option<Pressure>,
     /// The share of time in which some process waited for memory, over about the last second: 0 to 1.
     pub stalled: Option<f64>,
+    /// How long it lived and got nowhere, so far; null where the kernel does not tell what that takes.
+    pub stalled_seconds: Option<f64>,
 
     /// The memory controller's interface.
     pub controller: Option<Controller>,
@@ -190,29 +200,6 @@ pub enum State {
     Paused,
     /// It is over.
     Ended,
-}
-
-/// The group's other settings. A limit that is none is the word `max`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct SettingsDocument {
-    /// Above it allocations are slowed down: bytes, or `max`.
-    pub high: Option<LimitValue>,
-    /// Above it the group is taken from first when the machine is short.
-    pub soft_limit: Option<LimitValue>,
-    /// How much may be swapped out.
-    pub swap_limit: Option<LimitValue>,
-    /// Whether an OOM kill takes all processes.
-    pub oom_group: Option<bool>,
-    /// How readily the group is swapped out.
-    pub swappiness: Option<u64>,
-    /// Whether the processes are frozen.
-    pub frozen: Option<bool>,
-    /// How many processes and threads there may be.
-    pub pids_limit: Option<String>,
-    /// CPU time per period, in microseconds.
-    pub cpu: Option<String>,
-    /// What this kernel can do to the group; null where the run was too short for it to be read.
-    pub can: Option<Abilities>,
 }
 
 /// A move of the limit.
@@ -283,6 +270,8 @@ fn run_document(run: &Run, session: &Session) -> RunDocument {
         highest_bytes: usage.map(|_| run.peak),
         headroom_bytes: run.limit.bytes().zip(usage).map(|(limit, usage)| limit.saturating_sub(usage)),
         reclaimable_bytes: run.stat.zip(usage).map(|(stat, usage)| stat.file.min(usage)),
+        unreclaimable_bytes: run.stat.zip(usage).map(|_| run.parts().held),
+        forecast: run.forecast(session.now).map(ForecastDocument::of),
         stat: run.stat,
         swap_bytes: run.swap,
         limit_hits: run.limit_hits(),
@@ -290,6 +279,7 @@ fn run_document(run: &Run, session: &Session) -> RunDocument {
         oom_kills: run.oom_kills(),
         pressure: run.pressure,
         stalled: run.pressure.map(|_| run.stalled),
+        stalled_seconds: stalled_seconds(run),
         controller: Some(started.controller),
         oom_policy: Some(run.oom),
         like: started.like,
@@ -319,21 +309,6 @@ fn state(run: &Run) -> State {
         (None, Some(_)) => State::Running,
         (None, None) if run.started.held => State::Held,
         (None, None) => State::Starting,
-    }
-}
-
-fn settings(run: &Run) -> SettingsDocument {
-    let s = &run.settings;
-    SettingsDocument {
-        high: s.high.map(LimitValue::from),
-        soft_limit: s.soft_limit.map(LimitValue::from),
-        swap_limit: s.swap_limit.map(LimitValue::from),
-        oom_group: s.oom_group,
-        swappiness: s.swappiness,
-        frozen: s.frozen,
-        pids_limit: s.pids_limit.clone(),
-        cpu: s.cpu.clone(),
-        can: (*s != Settings::default()).then_some(s.can), // no kernel lacks all of them
     }
 }
 
@@ -383,6 +358,8 @@ fn kind(what: &What) -> &'static str {
         What::ChangeFailed { .. } => "setting_failed",
         What::ChangedElsewhere { .. } => "setting_changed_elsewhere",
         What::SwapKept { .. } => "swap_limit_kept",
+        What::Stalled { .. } => "stalled",
+        What::StallOver { .. } => "stall_over",
         What::Paused { .. } => "paused",
         What::Resumed { .. } => "resumed",
         What::Note(_) => "note",

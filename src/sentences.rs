@@ -12,12 +12,14 @@ use crate::{
 mod budget;
 mod change;
 mod evidence;
+mod forecast;
 mod kill;
 mod knobs;
 mod next;
 mod pause;
 mod recording;
 mod signals;
+mod stall;
 mod story;
 mod verdict;
 
@@ -159,6 +161,8 @@ impl Language {
             }
             What::ChangedElsewhere { knob, now } => (self.changed_elsewhere(*knob, *now), Weight::Warning),
             What::SwapKept { now } => (self.swap_kept(*now), Weight::Warning),
+            What::Stalled { limit, refaults } => self.stalled(*limit, *refaults),
+            What::StallOver { lasted } => self.stall_over(*lasted),
             What::Paused { pause, worse } => self.paused(pause, *worse),
             What::Resumed { by } => self.resumed(*by),
             What::Note(note) => self.note(note),
@@ -337,7 +341,8 @@ impl Language {
             None if run.last.is_none() => format!("{}; limit {limit}", self.unsampled()),
             None => format!("peak {} of {limit}", size(run.peak)),
         };
-        format!("{how}; {peak}{hits}; exit code {code}")
+        let stalled = self.stalled_for(run.stalls.total());
+        format!("{how}; {peak}{hits}{stalled}; exit code {code}")
     }
 }
 

@@ -99,6 +99,14 @@ pub fn evictable(lists: [Option<u64>; 2], file: u64) -> Option<u64> {
     (listed.abs_diff(file) > BATCHED).then_some(listed)
 }
 
+/// How many pages came back soon after they were reclaimed (`workingset_refault_*` in `memory.stat`). Kernels before 5.9 have one sum of
+/// anonymous and file pages.
+pub fn refaults(text: &str, prefix: &str) -> Option<u64> {
+    let get = |key: &str| value_of(text, &format!("{prefix}workingset_refault{key}"));
+    let parts = ["_file", "_anon"].map(get);
+    parts.into_iter().flatten().reduce(u64::saturating_add).or_else(|| get(""))
+}
+
 /// Writes a value to a file that is not kept open. A write that a signal breaks off is not begun again: `EINTR`.
 pub fn write(path: &Path, value: &str) -> Result<()> {
     OpenOptions::new()

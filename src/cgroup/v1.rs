@@ -188,6 +188,8 @@ impl V1 {
             evictable: files::evictable(lists, file),
             locked: get("total_unevictable"),
             slab_reclaimable: None,
+            major_faults: files::value_of(text, "total_pgmajfault"),
+            refaults: files::refaults(text, "total_"),
         };
         Ok((stat, swap))
     }

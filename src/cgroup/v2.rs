@@ -152,6 +152,8 @@ impl V2 {
             evictable: files::evictable(["active_file", "inactive_file"].map(get), file),
             locked: get("unevictable").unwrap_or(0),
             slab_reclaimable: get("slab_reclaimable"),
+            major_faults: get("pgmajfault"),
+            refaults: files::refaults(text, ""),
         })
     }
 }

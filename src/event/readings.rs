@@ -118,6 +118,13 @@ pub struct MemoryStat {
     /// The part of `kernel` that goes with what it describes (v2 `slab_reclaimable`; v1 does not tell it).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slab_reclaimable: Option<u64>,
+    /// Page faults that had to wait for a disk, since the group was made: a count (`pgmajfault`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub major_faults: Option<u64>,
+    /// Pages that came back soon after they were reclaimed, since the group was made: a count (`workingset_refault_file` and `_anon`, mm/workingset.c;
+    /// one sum before 5.9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refaults: Option<u64>,
 }
 
 fn is_zero(n: &u64) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! What is kept is as it was read: of each few samples the lowest and the highest, every one that counts a kill or the first limit hit, and all that
 //! happened beside. What a dropped sample had to say (the peak since the one before, the newest parts) is said by the next one that stays, so that the peak,
-//! the counters and the end of a run add up to what they were. Refuses: to drop anything as long as there is room.
+//! the counters and the end of a run add up to what they were; a stall is made of many samples, and its moments may move. Refuses: to drop anything as long as there is room.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -111,7 +111,7 @@ impl Series {
                 let limit = self.limit_at(seconds(*at));
                 Some(Marked { at: seconds(*at), sign: Sign::Kill, level: limit.bytes(), limit, text })
             }
-            Mark::LimitDown | Mark::LimitUp | Mark::Pause | Mark::Resume => None, // the log says more of these
+            Mark::LimitDown | Mark::LimitUp | Mark::Pause | Mark::Resume | Mark::Stall => None, // the log says more of these
         };
         let mut marks: Vec<Marked> = run.marks.iter().filter_map(kill).collect();
         for entry in session.log.iter().filter(|entry| entry.run == run.started.run) {

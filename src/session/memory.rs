@@ -19,7 +19,7 @@ impl Run {
         let rows: usize = self.processes.values().map(row).sum();
         let named: usize = self.victims.iter().map(|victim| size_of_val(victim) + victim.name.len()).sum();
         let lists = size_of_val(self.history.points()) + size_of_val(&self.marks[..]) + size_of_val(&self.changing[..]);
-        let lists = lists + size_of_val(self.edits.all());
+        let lists = lists + size_of_val(self.edits.all()) + self.growth.memory();
         size_of::<Run>() + words + group.len() + rows + named + lists + self.stories.memory()
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod badness;
 pub mod edits;
+mod forecast;
 mod growth;
 pub mod history;
 pub mod knobs;
@@ -15,6 +16,7 @@ mod pauses;
 mod row;
 mod run;
 pub mod since;
+mod stall;
 mod stories;
 pub(crate) mod verdict;
 
@@ -29,11 +31,13 @@ use crate::{
 };
 pub use badness::Candidate;
 pub use edits::{Edit, Fate};
+pub use forecast::Forecast;
 pub use knobs::{Knob, Lack, Standing, Value};
 pub use moves::{Moved, Moves, Planned};
 pub use pauses::{Paused, Pauses};
 pub use row::Row;
 pub use run::{Mark, Run};
+pub use stall::{Stall, Stalls};
 pub use stories::{InLine, Moment, Source, Stories, Story, Who};
 pub use verdict::{Parts, Verdict, Whom};
 
@@ -168,6 +172,18 @@ pub enum What {
     SwapKept {
         /// How much may be swapped out now.
         now: Limit,
+    },
+    /// It lives and gets nowhere: what the limit takes away is fetched back at once.
+    Stalled {
+        /// The limit.
+        limit: Limit,
+        /// Pages that are fetched back, each second.
+        refaults: u64,
+    },
+    /// It gets on again.
+    StallOver {
+        /// How long it did not.
+        lasted: Duration,
     },
     /// The workload was paused: memory is about to run out.
     Paused {

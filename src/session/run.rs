@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     What,
     edits::Edits,
+    forecast::Growth,
     history::{History, Point},
     knobs::Asked,
     moves::{Moved, Moves, took_effect},
@@ -12,6 +13,7 @@ use super::{
     pauses::Pauses,
     row::Row,
     since::Baseline,
+    stall::Stalls,
     stories::Stories,
     verdict,
 };
@@ -80,6 +82,10 @@ pub struct Run {
     pub stalled: f64,
     /// The picture's data.
     pub history: History,
+    /// What cannot be given back, over the last seconds.
+    pub(super) growth: Growth,
+    /// When it lived and got nowhere.
+    pub stalls: Stalls,
     /// When it was paused because memory was about to run out.
     pub pauses: Pauses,
     /// What is marked on the picture.
@@ -123,6 +129,8 @@ pub enum Mark {
     Pause,
     /// It went on.
     Resume,
+    /// It lives, and gets nowhere.
+    Stall,
 }
 
 impl Run {
@@ -155,6 +163,8 @@ impl Run {
             pressure: None,
             stalled: 0.0,
             history: History::default(),
+            growth: Growth::default(),
+            stalls: Stalls::default(),
             pauses: Pauses::default(),
             marks: Vec::new(),
             processes: BTreeMap::new(),
@@ -180,6 +190,11 @@ impl Run {
     /// Whether it is paused because memory is about to run out.
     pub fn is_paused(&self) -> bool {
         self.ended.is_none() && self.pauses.now().is_some()
+    }
+
+    /// Whether it lives and gets nowhere, at its limit.
+    pub fn is_stalled(&self) -> bool {
+        self.ended.is_none() && self.stalls.now().is_some()
     }
 
     /// OOM kills so far, in the whole sandbox; `None` where the kernel does not count them.
@@ -255,6 +270,7 @@ impl Run {
                 let told = self.pauses.resumed(at, *by);
                 if told.is_some() {
                     self.mark(at, Mark::Resume);
+                    self.growth.clear();
                 }
                 return now(told.into_iter().collect());
             }
@@ -267,6 +283,8 @@ impl Run {
                 self.stories_end(self.outcome() == Some(Outcome::OomKilled));
                 self.moves.over();
                 self.changing.clear();
+                self.growth.clear();
+                self.stalls.ended();
                 return vec![(at, What::Ended)];
             }
             Event::Settings(settings) => return now(self.settings_found(at, settings)),
@@ -313,6 +331,14 @@ impl Run {
         let reclaimable = self.stat.map_or(0, |stat| stat.file).min(sample.usage);
         self.history.push(Point { at, usage: sample.usage, peak, reclaimable, limit });
         self.last = Some(sample.clone());
+        if sample.stat.is_some() {
+            self.grew(at);
+        }
+        let stall = self.stalls.sample(at, sample, limit, kills);
+        if matches!(stall, Some(What::Stalled { .. })) {
+            self.mark(at, Mark::Stall);
+        }
+        told.extend(stall);
         told
     }
 

@@ -178,6 +178,7 @@ fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View)
                 buffer.set_string(x, (y + 1).min(rows.bottom() - 1), "✖", view.theme.danger);
             }
             Mark::Pause => buffer.set_string(x, area.bottom() - 1, "‖", view.theme.warning),
+            Mark::Stall => buffer.set_string(x, area.bottom() - 1, "≋", view.theme.warning),
             Mark::Resume => buffer.set_string(x, area.bottom() - 1, "▸", view.theme.act),
             Mark::LimitDown => buffer.set_string(x, area.bottom() - 1, "▼", view.theme.act),
             Mark::LimitUp => buffer.set_string(x, area.bottom() - 1, "▲", view.theme.act),

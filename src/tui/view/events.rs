@@ -19,7 +19,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let top = view.app.events_top.min(log.len().saturating_sub(1));
     let mut y = area.y + 1;
     for entry in log.iter().rev().skip(top) {
-        let (text, weight) = view.words.entry(entry, view.session);
+        let (text, weight) = sentence(view, entry);
         let text = visible(&text);
         let (time, sign) = (format!(" {} ", time(view, entry)), format!("{} ", sign(entry, weight)));
         let indent = time.width() + sign.width();
@@ -44,6 +44,17 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     }
 }
 
+/// The entry as a sentence. A stall that lasts names the key that helps, where there is one.
+fn sentence(view: &View, entry: &Entry) -> (String, Weight) {
+    let lasts = |run: &Run| run.started.run == entry.run && run.stalls.now().is_some_and(|s| entry.at >= s.since);
+    match entry.what {
+        What::Stalled { limit, refaults } if !view.app.replaying && view.session.run().is_some_and(lasts) => {
+            view.words.stalled_with_key(limit, refaults)
+        }
+        _ => view.words.entry(entry, view.session),
+    }
+}
+
 /// The time within the entry's run.
 fn time(view: &View, entry: &Entry) -> String {
     let start = view.session.runs.iter().find(|run| run.started.run == entry.run).map_or(entry.at, Run::origin);
@@ -55,7 +66,8 @@ fn sign(entry: &Entry, weight: Weight) -> &'static str {
         (What::OomKill { .. }, _) => "✖",
         (What::Started { .. }, _) => "▸",
         (What::Paused { .. }, _) => "‖",
-        (What::Resumed { .. }, _) => "▸",
+        (What::Resumed { .. } | What::StallOver { .. }, _) => "▸",
+        (What::Stalled { .. }, _) => "≋",
         (What::Ended, _) => "■",
         (What::LimitMoved { from, to, .. }, _) => {
             if is_lower(*from, *to) {

@@ -215,3 +215,5 @@ mod tests;
 mod tests_knobs;
 #[cfg(test)]
 mod tests_next;
+#[cfg(test)]
+mod tests_outlook;

@@ -14,6 +14,9 @@ use crate::{
 /// A write that takes this long is shown while it lasts; most take microseconds.
 const PENDING: Duration = Duration::from_millis(50);
 
+/// A limit that is full sooner than this is worth a look.
+const SOON: Duration = Duration::from_secs(10);
+
 /// Draws the numbers.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let Some(run) = view.session.run() else { return };
@@ -139,32 +142,58 @@ fn counts(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
         None => ("–".to_string(), theme.dim),
     };
     items.push(("stalled", stalled, style, Some(Word::Stalled)));
+    let items = items.into_iter().map(|(word, value, style, file)| {
+        let file = file.filter(|_| room >= 150).map(|file| view.words.file(run.started.controller, file));
+        let file = file.map_or(String::new(), |file| format!(" ({file})"));
+        [span(format!("{word} "), theme.dim), span(value, style), span(file, theme.dim)]
+    });
+    let mut items: Vec<[Span<'static>; 3]> = items.collect();
     if run.ended.is_none() {
-        let headroom = ("headroom", headroom(run, room >= 100), theme.strong, None);
+        let gap = usize::from(room >= 100) + 2;
+        let others: usize = items.iter().map(|item| width(item) + gap).sum();
+        let headroom = headroom(view, run, room, room.saturating_sub(others));
         // Where room is short it is the first to give way: usage and limit say it as well.
         items.insert(if room >= 80 { 0 } else { items.len() }, headroom);
     }
-    let mut spans = Vec::new();
-    for (word, value, style, file) in items {
-        let file = file.filter(|_| room >= 150).map(|file| view.words.file(run.started.controller, file));
-        let file = file.map_or(String::new(), |file| format!(" ({file})"));
-        let gap = if room >= 100 { "   " } else { "  " };
+    in_a_row(items, room)
+}
+
+/// As many of them as there is room for.
+fn in_a_row(items: Vec<[Span<'static>; 3]>, room: usize) -> Vec<Span<'static>> {
+    let gap = if room >= 100 { "   " } else { "  " };
+    let mut spans: Vec<Span<'static>> = Vec::new();
+    for item in items {
         let lead = if spans.is_empty() { " " } else { gap };
-        let item = [span(format!("{lead}{word} "), theme.dim), span(value, style), span(file, theme.dim)];
-        if width(&spans) + width(&item) <= room {
+        if width(&spans) + lead.len() + width(&item) <= room {
+            spans.push(span(lead, Style::new()));
             spans.extend(item);
         }
     }
     spans
 }
 
-/// What is left, and how much of what is used could be given back.
-fn headroom(run: &Run, wide: bool) -> String {
-    let Some(limit) = run.limit.bytes() else { return "no limit".into() };
-    let left = limit.saturating_sub(run.usage());
-    match run.stat.map_or(0, |stat| stat.file) {
-        file if file < 1 << 20 && wide => format!("{}, no cache to give back", size(left)),
-        file if file < 1 << 20 => size(left),
-        file => format!("{}, and {} of cache can go", size(left), size(file)),
-    }
+/// What is left, when it will be gone, and how much of what is used could be given back: as much of that as fits into `most` columns of `room`.
+fn headroom(view: &View, run: &Run, room: usize, most: usize) -> [Span<'static>; 3] {
+    let (theme, words) = (view.theme, view.words);
+    let item = |text: String, style| [span("headroom ", theme.dim), span(text, style), span("", theme.dim)];
+    let Some(limit) = run.limit.bytes() else { return item("no limit".into(), theme.strong) };
+    let left = size(limit.saturating_sub(run.usage()));
+    let file = run.stat.map_or(0, |stat| stat.file);
+    let parts = words.parts(&run.parts());
+    let forecast = run.forecast(view.now);
+    let style = if forecast.is_some_and(|f| f.full_in < SOON) { theme.warning } else { theme.strong };
+    let texts = match forecast {
+        Some(f) => vec![
+            format!("{left}, {}; {parts}", words.forecast(&f)),
+            format!("{left}, {}; {parts}", words.full_in(&f)),
+            format!("{left}, {}", words.full_in(&f)),
+        ],
+        None if room >= 120 => vec![format!("{left}; {parts}"), left],
+        None if file < 1 << 20 && room >= 100 => vec![format!("{left}, no cache to give back")],
+        None if file < 1 << 20 => vec![left],
+        None => vec![format!("{left}, and {} of cache can go", size(file))],
+    };
+    let fits = texts.iter().position(|text| " headroom ".len() + text.len() <= most);
+    let shown = fits.unwrap_or(texts.len() - 1);
+    item(texts.into_iter().nth(shown).unwrap_or_default(), style)
 }

@@ -76,6 +76,7 @@ fn marks(session: &Session, view: &View) -> Vec<(std::time::Duration, &'static s
                 What::Started { .. } => (0, "▸", theme.dim),
                 What::Ended => (1, "■", theme.dim),
                 What::LimitBusy { .. } | What::LimitFailed { .. } | What::ChangeFailed { .. } => (2, "!", theme.danger),
+                What::Stalled { .. } => (3, "≋", theme.warning),
                 What::Paused { .. } => (3, "‖", theme.warning),
                 What::LimitMoved { from, to, .. } if is_lower(*from, *to) => (3, "▼", theme.act),
                 What::LimitMoved { .. } => (3, "▲", theme.act),

@@ -1,0 +1,209 @@
+//! Whether a run is alive and gets nowhere: it stands at its limit, and what the kernel takes from it is fetched back at once. A part of its fold.
+//!
+//! No number of the kernel says so. These signs were measured on 6.18 (v1), over stretches of half a second, with a disk that reads 2048 pages ahead and
+//! with one that reads 32:
+//!
+//! | workload, limit | refaults a second | major faults a second | refaults for each of those |
+//! |---|---|---|---|
+//! | `g++ -O2` of `<regex>`, 200M, 250M, 280M: never ends | 105,000 to 195,000 | 140 to 500; 2,600 | 1,000; 20 |
+//! | the same, its disk bounded to 50 MB/s | 7,500 to 18,000 | 7 to 10 | 1,600 |
+//! | python, reading a mapped file of 100M at random, 60M: as slow | 240,000 to 290,000 | 150 to 200 | 1,600 |
+//! | `dd` of files larger than the limit, again and again | 110,000 to 790,000 | none | |
+//! | `sort` with a buffer of half the limit | to 113,000 | 0 to 4 | 28,000 |
+//! | `tar`, `grep -r` over small files | to 109,000 | 0 to 8; once 59, for 0.7 s | 2,000 and more |
+//!
+//! So refaults alone mean nothing: who reads a file again gets its pages back as well, and goes on. Who waits for its own code or data does so in major
+//! faults. Time lost to waiting (PSI) does not tell them apart: it was 20 to 40 % for `g++`, and up to 42 % for `sort`. Refuses: to say so of a kernel that counts no
+//! refaults, and to guess when it will be over.
+
+use std::time::Duration;
+
+use super::What;
+use crate::{
+    event::Sample,
+    units::{Limit, page_size},
+};
+
+/// Counts are compared over two of these at a time, since a slow disk has few major faults; in each of the two at least half of the signs are there, so
+/// that a burst is none.
+const STRETCH: Duration = Duration::from_millis(250);
+
+/// The signs are there for so long before it is said.
+const LASTS: Duration = Duration::from_millis(1500);
+
+/// And even half of them are gone for so long before it is over.
+const OVER: Duration = Duration::from_secs(1);
+
+/// At least so many refaults a second …
+const REFAULTS: f64 = 1000.0;
+
+/// … and so many major faults, …
+const MAJOR_FAULTS: f64 = 4.0;
+
+/// … and one for no more refaults than this.
+const REFAULTS_OF_ONE: f64 = 4000.0;
+
+/// Where the disk is slow, waiting for so much of the time counts as much as fetching all of the file cache anew each second.
+const WAITING: f64 = 0.4;
+
+/// The stalls of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Stalls {
+    /// The one that lasts.
+    lasting: Option<Stall>,
+    /// How long those lasted that are over.
+    before: Duration,
+    /// The stretch that is being filled.
+    stretch: Option<Stretch>,
+    /// Where the one before it began, if half of the signs were in it.
+    earlier: Option<Counts>,
+    /// Since when the signs are there.
+    since: Option<Duration>,
+}
+
+/// A stall that lasts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stall {
+    /// When it began.
+    pub since: Duration,
+    /// When its signs were seen last.
+    pub seen: Duration,
+    /// The limit that does it.
+    pub limit: Limit,
+    /// Pages that are fetched back, each second.
+    pub refaults: u64,
+}
+
+/// Counts of the group at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    at: Duration,
+    hits: u64,
+    refaults: u64,
+    major_faults: u64,
+    waited_us: Option<u64>,
+}
+
+impl Counts {
+    fn of(at: Duration, sample: &Sample) -> Option<Counts> {
+        let stat = sample.stat?;
+        Some(Counts {
+            at,
+            hits: sample.limit_hits?,
+            refaults: stat.refaults?,
+            major_faults: stat.major_faults?,
+            waited_us: sample.pressure.map(|pressure| pressure.some_us),
+        })
+    }
+}
+
+/// What is seen from one reading of the counts to another.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    from: Counts,
+    samples: u32,
+    at_limit: u32,
+}
+
+impl Stretch {
+    fn starts(from: Counts) -> Stretch {
+        Stretch { from, samples: 0, at_limit: 0 }
+    }
+
+    /// Most of the time: a process of several may end, and the next takes what it had.
+    fn was_at_limit(&self) -> bool {
+        self.at_limit * 4 >= self.samples * 3
+    }
+}
+
+impl Stalls {
+    /// The stall that lasts.
+    pub fn now(&self) -> Option<&Stall> {
+        self.lasting.as_ref()
+    }
+
+    /// How long the run has stalled so far.
+    pub fn total(&self) -> Duration {
+        self.before + self.lasting.map_or(Duration::ZERO, |stall| stall.seen.saturating_sub(stall.since))
+    }
+
+    /// Takes in a sample, taken under this limit, that counts so many more kills than the one before.
+    pub(super) fn sample(&mut self, at: Duration, sample: &Sample, limit: Limit, kills: u64) -> Option<What> {
+        let Limit::Bytes(bytes) = limit else { return self.over() };
+        let raised = self.lasting.is_some_and(|stall| stall.limit.bytes().is_none_or(|before| bytes > before));
+        if kills > 0 || raised {
+            return self.over();
+        }
+        let margin = (bytes / 50).max(1 << 20);
+        if let Some(stretch) = &mut self.stretch {
+            stretch.samples += 1;
+            stretch.at_limit += u32::from(sample.usage.saturating_add(margin) >= bytes);
+        }
+        let counts = Counts::of(at, sample)?;
+        let stretch = *self.stretch.get_or_insert(Stretch::starts(counts));
+        if at.saturating_sub(stretch.from.at) < STRETCH {
+            return None;
+        }
+        let file = sample.stat.map_or(0, |stat| stat.file);
+        let signs = |from: &Counts, share| Some((from.at, refaults_of_a_stall(from, &counts, file, share)?));
+        let half = Some(stretch.from).filter(|_| stretch.was_at_limit()).and_then(|from| signs(&from, 0.5));
+        let earlier = std::mem::replace(&mut self.earlier, half.map(|_| stretch.from));
+        self.stretch = Some(Stretch::starts(counts));
+        let signs = match self.lasting {
+            Some(_) => half,
+            None => half.and(earlier).and_then(|from| signs(&from, 1.0)),
+        };
+        self.seen(at, limit, signs)
+    }
+
+    /// The run has ended.
+    pub(super) fn ended(&mut self) {
+        self.over();
+    }
+
+    /// Takes in whether the signs are there: since when at least, and the refaults a second.
+    fn seen(&mut self, at: Duration, limit: Limit, signs: Option<(Duration, f64)>) -> Option<What> {
+        let Some((from, rate)) = signs else {
+            self.since = None;
+            let gone = self.lasting.is_some_and(|stall| at.saturating_sub(stall.seen) >= OVER);
+            return if gone { self.over() } else { None };
+        };
+        let since = *self.since.get_or_insert(from);
+        if let Some(stall) = &mut self.lasting {
+            (stall.seen, stall.limit, stall.refaults) = (at, limit, rate as u64);
+            return None;
+        }
+        (at.saturating_sub(since) >= LASTS).then(|| {
+            let refaults = rate as u64;
+            self.lasting = Some(Stall { since, seen: at, limit, refaults });
+            What::Stalled { limit, refaults }
+        })
+    }
+
+    /// Forgets what was seen; what it tells if a stall is over with it.
+    fn over(&mut self) -> Option<What> {
+        (self.earlier, self.stretch, self.since) = (None, None, None);
+        let stall = self.lasting.take()?;
+        let lasted = stall.seen.saturating_sub(stall.since);
+        self.before += lasted;
+        Some(What::StallOver { lasted })
+    }
+}
+
+/// Refaults a second, if these counts have at least this share of the signs of a stall, with so much file cache at the end of them.
+fn refaults_of_a_stall(from: &Counts, to: &Counts, file: u64, share: f64) -> Option<f64> {
+    let seconds = to.at.saturating_sub(from.at).as_secs_f64();
+    let rate = |from: u64, to: u64| to.saturating_sub(from) as f64 / seconds;
+    let refaults = rate(from.refaults, to.refaults);
+    let major_faults = rate(from.major_faults, to.major_faults);
+    let waiting = from.waited_us.zip(to.waited_us).map_or(0.0, |(from, to)| rate(from, to) / 1e6);
+    let at_once = refaults >= share * (file / page_size()) as f64 || waiting >= share * WAITING;
+    let signs = to.hits > from.hits
+        && refaults >= share * REFAULTS
+        && at_once
+        && major_faults >= share * MAJOR_FAULTS.max(refaults / REFAULTS_OF_ONE);
+    signs.then_some(refaults)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! Frames of where a run is heading: a limit that will be full, and a run that gets nowhere. The recordings are of real runs, of whose samples each
+//! tenth of a second has one.
+
+use super::{tests::frame, *};
+use crate::{session::Session, tui::app::App};
+
+/// `g++` of `<regex>` under 200M: stalled, raised to 400M, finished.
+const STALLED: &str = include_str!("../../../tests/data/stalled.jsonl");
+
+/// A worker that fills 20M a second under 150M, until it is killed.
+const FILLING: &str = include_str!("../../../tests/data/filling.jsonl");
+
+/// Until usage is this, in MiB.
+fn filled(mib: u64) -> impl FnMut(&Session) -> bool {
+    move |session| session.run().is_some_and(|run| run.usage() > mib << 20)
+}
+
+#[test]
+fn a_limit_that_will_be_full_is_told_as_far_as_there_is_room() {
+    for (cols, rows) in [(60, 16), (80, 24), (120, 40), (200, 60)] {
+        let terminal = frame(FILLING, filled(100), App::default(), cols, rows, true);
+        insta::assert_snapshot!(format!("filling_{cols}x{rows}"), terminal.backend());
+    }
+}
+
+#[test]
+fn it_is_a_warning_only_when_it_is_soon() {
+    let style = |slower: bool| {
+        // The same run, ten times as slow.
+        let text = if slower {
+            FILLING.replace("\"limit\":{\"bytes\":157286400}", "\"limit\":{\"bytes\":1572864000}")
+        } else {
+            FILLING.into()
+        };
+        let terminal = frame(&text, filled(60), App::default(), 120, 40, true);
+        let buffer = terminal.backend().buffer();
+        let shown = format!("{}", terminal.backend());
+        let line = shown.lines().position(|line| line.contains("full in")).expect("a forecast");
+        let row: Vec<_> = buffer.content().chunks(120).nth(line).expect("a row").to_vec();
+        let text: String = row.iter().map(|cell| cell.symbol()).collect();
+        let place = text.find("full in").expect("a forecast");
+        row[place].style().fg
+    };
+    let theme = Theme::new(true);
+    assert_eq!(style(false), theme.warning.fg);
+    assert_eq!(style(true), Some(theme.strong.fg.unwrap_or(ratatui::style::Color::Reset)));
+}
+
+#[test]
+fn a_run_that_gets_nowhere_says_so_and_what_helps() {
+    let stalled = |session: &Session| session.run().is_some_and(|run| run.is_stalled());
+    for (cols, rows) in [(60, 16), (80, 24), (120, 40)] {
+        let terminal = frame(STALLED, stalled, App::default(), cols, rows, true);
+        insta::assert_snapshot!(format!("stalled_{cols}x{rows}"), terminal.backend());
+    }
+    let terminal = frame(STALLED, |_| false, App::default(), 120, 40, true);
+    insta::assert_snapshot!("stalled_end_120x40", terminal.backend());
+    // Where nothing can be done about it, no key helps.
+    let app = App { replaying: true, ..App::default() };
+    let text = format!("{}", frame(STALLED, stalled, app, 120, 40, true).backend());
+    assert!(text.contains("≋ STALLED AT LIMIT") && !text.contains("+ raises it"), "{text}");
+}

@@ -1,0 +1,165 @@
+//! The forecast on the real kernel: every one that a run makes is compared with what then happened.
+
+mod common;
+
+use std::{path::Path, time::Duration};
+
+use common::*;
+use sandtop::{
+    event::Event,
+    session::{Forecast, Session},
+};
+
+const M: u64 = 1 << 20;
+
+/// How far a forecast may be from what then happens.
+const PROMISED: f64 = 0.2;
+
+/// From so long after the start.
+const FROM: Duration = Duration::from_secs(2);
+
+/// What a forecast cannot know: the kernel charges ahead for each CPU, samples are apart, and a machine does something else for a moment.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// How fast memory is filled, and the limit, in bytes. An emulated machine cannot keep up with the promised rate.
+fn filling() -> (u64, u64) {
+    if emulated() { (4 * M, 30 * M) } else { (20 * M, 150 * M) }
+}
+
+/// Folds a recording, and gives what is foretold after each sample of a run, by its time since the start, and when the limit was first met.
+fn forecasts(path: &Path) -> (Vec<(Duration, Option<Forecast>)>, Duration) {
+    let recording = sandtop::record::read(path).unwrap_or_else(|e| panic!("{e}"));
+    let mut session = Session::default();
+    let mut made = Vec::new();
+    for stamped in &recording.events {
+        session.apply(stamped);
+        let run = session.run().expect("a run");
+        let (at, origin) = (stamped.at, run.origin());
+        match stamped.event {
+            Event::Sample(_) if run.limit_hits() > Some(0) => return (made, at - origin),
+            Event::Sample(_) if run.running.is_some() => made.push((at.saturating_sub(origin), run.forecast(at))),
+            _ => {}
+        }
+    }
+    panic!("the limit was never met");
+}
+
+/// The worst of the forecasts of a run, as a share of the time that was left.
+fn worst(path: &Path) -> f64 {
+    let (made, full) = forecasts(path);
+    let (mut worst, mut count) = (0.0f64, 0);
+    for (at, forecast) in made.iter().filter(|(at, _)| *at >= FROM) {
+        let left = full - *at;
+        let Some(forecast) = forecast else { panic!("nothing is foretold at {at:?}, {left:?} before it was full") };
+        let off = forecast.full_in.abs_diff(left);
+        assert!(
+            off <= left.mul_f64(PROMISED) + MOMENT,
+            "at {at:?} full in {:?} was foretold, and it was {left:?}",
+            forecast.full_in
+        );
+        if left > Duration::from_secs(1) {
+            worst = worst.max(off.as_secs_f64() / left.as_secs_f64());
+        }
+        count += 1;
+    }
+    assert!(count > 20, "{count} forecasts in {full:?}");
+    println!("full after {full:?}: {count} forecasts, the worst of those over 1 s {:.1} % off", worst * 100.0);
+    worst
+}
+
+#[test]
+fn on_a_steady_filler_each_forecast_from_two_seconds_on_is_within_a_fifth_of_what_then_happens() {
+    if !kernel_tier("on_a_steady_filler_each_forecast_from_two_seconds_on_is_within_a_fifth_of_what_then_happens") {
+        return;
+    }
+    let (rate, limit) = filling();
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..times(10) {
+        for interval in ["100ms", "10ms", "1ms"].iter().take(if emulated() { 1 } else { 3 }) {
+            let record = dir.path().join(format!("{n}-{interval}.jsonl"));
+            let options = format!("-m {limit} --interval {interval} --record {}", record.display());
+            let ended = Sandtop::run(&options).worker(&format!("fill {} --rate {rate}", 2 * limit)).go();
+            assert_eq!(ended.outcome(), "oom_killed", "{}", ended.err);
+            assert!(ended.field("forecast").is_null(), "nothing is foretold of what is over");
+            worst(&record);
+        }
+    }
+}
+
+#[test]
+fn a_program_that_grows_step_by_step_is_foretold_as_well() {
+    let test = "a_program_that_grows_step_by_step_is_foretold_as_well";
+    if !kernel_tier(test) || !has(test, "python3") {
+        return;
+    }
+    let (rate, limit) = filling();
+    let script = format!(
+        "import time\nkept, start, n = [], time.monotonic(), 0\nwhile True:\n  kept.append(bytearray(b'x' * (1 << 20)))\n  n += 1\n  \
+         time.sleep(max(0, start + n * {} / {rate} - time.monotonic()))\n",
+        1 << 20
+    );
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..times(5) {
+        let record = dir.path().join(format!("{n}.jsonl"));
+        let options = format!("-m {limit} --record {}", record.display());
+        let ended = Sandtop::run(&options).cmd(["python3", "-c", &script]).go();
+        assert_eq!(ended.outcome(), "oom_killed", "{}", ended.err);
+        worst(&record);
+    }
+}
+
+#[test]
+fn a_moved_limit_moves_the_forecast_at_once() {
+    if !kernel_tier("a_moved_limit_moves_the_forecast_at_once") {
+        return;
+    }
+    let (rate, limit) = filling();
+    let dir = tempfile::tempdir().unwrap();
+    let record = dir.path().join("run.jsonl");
+    // The limit goes up by what is filled in five seconds.
+    let (second, more) = (Duration::from_secs(4), 5 * rate);
+    let schedule = format!("0s={limit},{}ms={}", second.as_millis(), limit + more);
+    let options = format!("--schedule {schedule} --record {}", record.display());
+    Sandtop::run(&options).worker(&format!("fill {} --rate {rate}", 3 * limit)).go();
+    let recording = sandtop::record::read(&record).unwrap();
+    let mut session = Session::default();
+    let mut before = None;
+    for stamped in &recording.events {
+        let foretold = session.run().and_then(|run| run.forecast(stamped.at));
+        session.apply(stamped);
+        if let Event::LimitDone { .. } = stamped.event {
+            before = foretold.zip(session.run().and_then(|run| run.forecast(stamped.at)));
+        }
+    }
+    let (before, after) = before.expect("a forecast before the move, and one right after it");
+    let later = after.full_in.saturating_sub(before.full_in).as_secs_f64();
+    println!("full in {:?}, and once the limit had moved in {:?}", before.full_in, after.full_in);
+    assert!((later - 5.0).abs() <= 5.0 * PROMISED, "it moved by {later} s");
+}
+
+#[test]
+fn cache_that_comes_and_goes_is_not_foretold_to_fill_anything() {
+    if !kernel_tier("cache_that_comes_and_goes_is_not_foretold_to_fill_anything") {
+        return;
+    }
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    let record = dir.path().join("run.jsonl");
+    let options = format!("-m 40M --record {}", record.display());
+    let rounds = if emulated() { 1 } else { 12 };
+    let script = format!(
+        "for i in $(seq {rounds}); do dd if=/dev/zero of=f bs=64k count=2400 conv=notrunc,fsync status=none; done"
+    );
+    let ended = Sandtop::run(&options).dir(dir.path()).sh(&script).go();
+    assert_eq!((ended.code, ended.number("oom_kills")), (0, 0), "{}", ended.err);
+    let recording = sandtop::record::read(&record).unwrap();
+    let mut session = Session::default();
+    let (mut samples, mut soon) = (0, 0);
+    for stamped in &recording.events {
+        session.apply(stamped);
+        samples += 1;
+        let foretold = session.run().and_then(|run| run.forecast(stamped.at));
+        soon += u32::from(foretold.is_some_and(|forecast| forecast.full_in < Duration::from_secs(10)));
+    }
+    println!("{soon} of {samples} moments were foretold to be full within ten seconds");
+    assert_eq!(soon, 0);
+}

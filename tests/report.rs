@@ -127,6 +127,20 @@ fn the_pages_numbers_are_those_of_the_json() {
     {
         assert!(seen.contains(&field), "{field} of {seen:?}");
     }
+    // Every kill with its facts, and what the verdict rests on.
+    let whole = unescaped(&page);
+    let stories = live["stories"].as_array().unwrap();
+    assert!(!stories.is_empty());
+    for line in stories.iter().flat_map(|story| story["text"].as_array().unwrap()) {
+        let line = line.as_str().unwrap();
+        assert!(whole.contains(line.split_once(": ").map_or(line, |(_, fact)| fact)), "{line}");
+    }
+    for fact in live["evidence"].as_array().unwrap() {
+        assert!(
+            whole.contains(fact["fact"].as_str().unwrap()) && whole.contains(fact["source"].as_str().unwrap()),
+            "{fact}"
+        );
+    }
     // Every event with its moment and its sentence, in order.
     let mut rest = page.as_str();
     for event in live["events"].as_array().unwrap() {

@@ -170,7 +170,7 @@ fn stories(out: &mut String, told: &RunDocument) {
         let Some((head, facts)) = story.text.split_first() else { continue };
         let at = number(story.at_seconds);
         let _ =
-            writeln!(out, "<details class=\"story\" data-at=\"{at}\"{open}><summary>{}</summary>\n<dl>", html(head));
+            writeln!(out, "<details class=\"story\" data-story=\"{at}\"{open}><summary>{}</summary>\n<dl>", html(head));
         for (about, fact) in facts.iter().filter_map(|fact| fact.split_once(": ")) {
             let _ = writeln!(out, "<dt>{about}</dt><dd>{}</dd>", html(fact));
         }

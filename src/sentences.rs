@@ -108,7 +108,7 @@ impl Language {
             (Controller::V1, Word::Peak) => "memory.max_usage_in_bytes",
             (Controller::V1, Word::LimitHits) => "memory.failcnt",
             (Controller::V1, Word::OomKills) => "memory.oom_control",
-            (_, Word::Stalled) => "memory.pressure",
+            (_, Word::Waiting) => "memory.pressure",
             (Controller::V2, Word::Peak) => "memory.peak",
             (Controller::V2, Word::LimitHits) => "memory.events max",
             (Controller::V2, Word::OomKills) => "memory.events oom_kill",
@@ -356,7 +356,7 @@ pub enum Word {
     /// How many the OOM killer killed.
     OomKills,
     /// Time lost to waiting for memory.
-    Stalled,
+    Waiting,
     /// What is charged.
     Usage,
     /// The limit.

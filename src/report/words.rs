@@ -91,7 +91,7 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
         text: seconds
             .map_or_else(|| "–".to_string(), |s| duration(Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX))),
     };
-    let stalled = run.pressure.map(|pressure| pressure.some_us);
+    let waited = run.pressure.map(|pressure| pressure.some_us);
     let exit = run.sandtop_exit_code.map(u64::from);
     let peak = match run.peak_bytes {
         Some(_) => bytes("peak", Some(Word::Peak), "highest_bytes", run.highest_bytes, "–"),
@@ -107,11 +107,18 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
         bytes("swapped out", Some(Word::Swap), "swap_bytes", run.swap_bytes, "–"),
         bytes("swap allowed", None, "swap_allowed_bytes", run.swap_allowed_bytes, "any amount"),
         time(
-            "stalled",
-            Some(Word::Stalled),
+            "waiting",
+            Some(Word::Waiting),
             "pressure.some_us",
-            stalled.map(|n| n.to_string()),
-            stalled.map(|us| us as f64 / 1e6),
+            waited.map(|n| n.to_string()),
+            waited.map(|us| us as f64 / 1e6),
+        ),
+        time(
+            "stalled",
+            None,
+            "stalled_seconds",
+            run.stalled_seconds.and_then(|s| serde_json::to_string(&s).ok()),
+            run.stalled_seconds,
         ),
         time(
             "time",

@@ -16,8 +16,8 @@ const APART: Duration = Duration::from_millis(25);
 /// Less than this is no line …
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// … and fewer points neither.
-const FEWEST: usize = 4;
+/// … and fewer points neither. So many are kept however far apart they are.
+const FEWEST: usize = 5;
 
 /// A line that ended so long ago says nothing of now.
 const STALE: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ const SCATTER: f64 = 0.15;
 const FALLEN: f64 = 3.0;
 const FALLEN_OF_GROWTH: f64 = 0.05;
 
-/// From the first third of the window to the second it must grow at most so many times as much or as little as from there to the last: one step is no line.
+/// From the first third of the window to the second it must grow at most so many times as fast or as slowly as from there to the last: one step is no line.
 const BEND: f64 = 3.0;
 
 /// What is further away is not foretold.
@@ -79,7 +79,7 @@ impl Growth {
     /// Adds what was held, and what was cache beside it, in bytes.
     pub(super) fn push(&mut self, at: Duration, held: u64, cache: u64) {
         self.points.push_back(Held { at, held, cache });
-        while self.points.front().is_some_and(|first| first.at + WINDOW < at) {
+        while self.points.len() > FEWEST && self.points.front().is_some_and(|first| first.at + WINDOW < at) {
             self.points.pop_front();
         }
     }
@@ -111,12 +111,19 @@ impl Growth {
             .then_some(Line { rate, newest })
     }
 
-    /// Whether it grows about as much in the first half of the window as in the second.
+    /// Whether it grows about as fast from the first third of the window to the second as from there to the last. Thirds of the time, not of the points:
+    /// a young run has more of them.
     fn is_straight(&self) -> bool {
-        let third = self.points.len().div_ceil(3);
-        let middle = |n: usize| median(self.points.iter().skip(n * third).take(third).map(|p| p.held as f64).collect());
+        let (Some(first), Some(last)) = (self.points.front(), self.points.back()) else { return false };
+        let third = |n| first.at + (last.at - first.at) * n / 3;
+        let middle = |n: u32| {
+            let within: Vec<&Held> = self.points.iter().filter(|p| p.at >= third(n) && p.at <= third(n + 1)).collect();
+            let held = median(within.iter().map(|point| point.held as f64).collect())?;
+            Some((within[within.len() / 2].at.as_secs_f64(), held))
+        };
+        let rate = |a: (f64, f64), b: (f64, f64)| (b.1 - a.1) / (b.0 - a.0);
         let (Some(first), Some(second), Some(last)) = (middle(0), middle(1), middle(2)) else { return false };
-        let (before, after) = (second - first, last - second);
+        let (before, after) = (rate(first, second), rate(second, last));
         before > 0.0 && after > 0.0 && before <= after * BEND && after <= before * BEND
     }
 

@@ -39,9 +39,22 @@ fn a_sample_takes_every_number_from_its_own_file() {
     let stat = sample.stat.unwrap();
     assert_eq!((stat.anon, stat.file, stat.shmem), (62914560, 4194304, 8388608));
     assert_eq!(stat.kernel, Some(421888));
+    assert_eq!((stat.major_faults, stat.refaults), (Some(0), Some(0)));
     assert_eq!(group.path(), "/sandtop/1-2-3");
     let peak = std::fs::read_to_string(dir.join("memory.max_usage_in_bytes")).unwrap();
     assert!(peak.starts_with('0'), "the interval peak was not reset: {peak}");
+}
+
+#[test]
+fn faults_and_refaults_are_those_of_the_whole_subtree() {
+    let (root, dir) = fixture();
+    let path = dir.join("leaf/memory.stat");
+    let text = files::read(&path).unwrap();
+    let text = text.replace("total_workingset_refault_file 0", "total_workingset_refault_file 93210");
+    let text = text.replace("total_workingset_refault_anon 0", "total_workingset_refault_anon 7");
+    std::fs::write(&path, text.replace("total_pgmajfault 0", "total_pgmajfault 170")).unwrap();
+    let stat = V1::open(root.path(), &dir, 2).unwrap().sample(Detail::Stat).unwrap().stat.unwrap();
+    assert_eq!((stat.major_faults, stat.refaults), (Some(170), Some(93_217)));
 }
 
 #[test]

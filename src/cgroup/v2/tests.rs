@@ -30,8 +30,33 @@ fn a_sample_takes_every_number_from_its_own_file_on_every_kernel() {
         assert_eq!(stat.file + stat.shmem, files::value_of(&say("leaf/memory.stat"), "file").unwrap(), "{kernel}");
         // 5.10 gathers its kernel numbers so lazily that it said 0 here.
         assert!(stat.kernel.is_some_and(|k| k < 2 * M && (k > 0 || kernel == "v2 5.10")), "{kernel}: {stat:?}");
+        assert_eq!((stat.major_faults, stat.refaults), (Some(0), Some(0)), "{kernel}");
         assert_eq!(group.path(), "/sandtop/1-2-3");
     }
+}
+
+#[test]
+fn refaults_are_those_of_files_and_of_anonymous_memory_or_what_an_older_kernel_has_of_both() {
+    let (_root, dir, mut group) = open("v2 6.12");
+    let path = dir.join("leaf/memory.stat");
+    let text = files::read(&path).unwrap();
+    let mut counts = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let stat = group.sample(Detail::Stat).unwrap().stat.unwrap();
+        (stat.refaults, stat.major_faults)
+    };
+    let counted = text
+        .replace("workingset_refault_file 0", "workingset_refault_file 93210")
+        .replace("workingset_refault_anon 0", "workingset_refault_anon 7")
+        .replace("pgmajfault 0", "pgmajfault 170");
+    assert_eq!(counts(&counted), (Some(93_217), Some(170)));
+    let without = |text: &str| -> String {
+        text.split_inclusive('\n')
+            .filter(|l| !l.starts_with("workingset_refault") && !l.starts_with("pgmajfault"))
+            .collect()
+    };
+    assert_eq!(counts(&(without(&text) + "workingset_refault 5\n")), (Some(5), None));
+    assert_eq!(counts(&without(&text)), (None, None));
 }
 
 #[test]

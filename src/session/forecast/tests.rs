@@ -53,6 +53,23 @@ fn a_straight_line_is_foretold_to_the_point_and_counts_down() {
 }
 
 #[test]
+fn points_that_are_close_at_first_and_further_apart_later_are_one_line() {
+    let mut session = run(5, 2000, 0.0, |t| 10.0 * M * t);
+    for ms in (2100..9000).step_by(100) {
+        let anon = 10.0 * M * ms as f64 / 1000.0;
+        session.apply(&Stamped { at: Duration::from_millis(ms), event: sample(anon, 0.0) });
+        let left = 10.0 - ms as f64 / 1000.0;
+        assert!((seconds(foretold(&session)) - left).abs() < 0.01, "at {ms} ms: {:?}", foretold(&session));
+    }
+}
+
+#[test]
+fn a_sample_a_second_is_enough() {
+    let forecast = foretold(&run(1000, 6000, 0.0, |t| 10.0 * M * t));
+    assert!((seconds(forecast) - 4.0).abs() < 0.01, "{forecast:?}");
+}
+
+#[test]
 fn no_more_is_cache_than_there_is_time() {
     let forecast = foretold(&run(100, 9000, 50.0 * M, |t| 10.0 * M * t)).expect("a forecast");
     assert_eq!(forecast.of_it_cache, forecast.full_in);

@@ -135,13 +135,13 @@ fn counts(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
         items.push(("since", clock(at.saturating_sub(run.origin())), theme.act, None)); // not since the start
     }
     // Once it is over the rate says nothing, and the sum does. Without PSI there is neither.
-    let (stalled, style) = match run.pressure {
+    let (waiting, style) = match run.pressure {
         Some(pressure) if run.ended.is_some() => (duration(Duration::from_micros(pressure.some_us)), theme.strong),
         Some(_) if run.stalled >= 0.1 => (format!("{:.0}%", run.stalled * 100.0), theme.warning),
         Some(_) => (format!("{:.0}%", run.stalled * 100.0), theme.strong),
         None => ("–".to_string(), theme.dim),
     };
-    items.push(("stalled", stalled, style, Some(Word::Stalled)));
+    items.push(("waiting", waiting, style, Some(Word::Waiting)));
     let items = items.into_iter().map(|(word, value, style, file)| {
         let file = file.filter(|_| room >= 150).map(|file| view.words.file(run.started.controller, file));
         let file = file.map_or(String::new(), |file| format!(" ({file})"));

@@ -289,7 +289,7 @@ fn the_screen_names_who_is_next_and_follows_what_is_set_from_outside() {
     t.wait("the larger one is next", |s| row(s, large).contains("☠ 1st") && row(s, small).contains(" 2nd "));
     let smaller = |pid: &i32| {
         let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        command.ends_with("hold\0--anon\020M\0")
+        command.trim_end_matches('\0').split('\0').skip(2).eq(["hold", "--anon", "20M"])
     };
     let pid = pids_in(&made_group(t.sandtop())).into_iter().find(smaller).expect("it lives");
     fs::write(format!("/proc/{pid}/oom_score_adj"), "500").expect("it may be raised");

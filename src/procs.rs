@@ -305,7 +305,9 @@ mod tests {
         let mut table = ProcessTable::default();
         let born = table.sweep(&[me]).born;
         assert_eq!(born.len(), 1);
-        assert!(born[0].usage.rss > 0 && born[0].usage.threads > 0 && !born[0].command.is_empty());
+        let usage = born[0].usage;
+        assert!(usage.rss > 0 && usage.threads > 0 && !born[0].command.is_empty());
+        assert!(usage.counted.is_some_and(|n| n > 0) && usage.page_tables.is_some_and(|n| n > 0), "{usage:?}");
         assert_eq!(table.sweep(&[me]).born, []);
         assert_eq!(table.sweep(&[]).died, [me]);
     }

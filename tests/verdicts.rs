@@ -121,8 +121,13 @@ fn answered(screen: &str, number: usize) -> bool {
 
 /// The resident memory of the processes on the screen, in MiB.
 fn resident(screen: &str) -> f64 {
-    let of = |line: &str| line.split_whitespace().nth(2)?.trim_end_matches('↑').strip_suffix('M')?.parse::<f64>().ok();
-    screen.lines().filter(|line| line.contains("%  ")).filter_map(of).sum()
+    let of = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.next()?.parse::<u32>().ok()?; // a pid, and the CPU time that only the living have
+        words.next()?.parse::<f64>().ok()?;
+        words.next()?.trim_end_matches('↑').strip_suffix('M')?.parse::<f64>().ok()
+    };
+    screen.lines().filter_map(of).sum()
 }
 
 /// The verdict in the dialog: it follows one of these signs, and may take two lines.

@@ -6,9 +6,13 @@
 
 mod common;
 
-use std::{collections::BTreeMap, fs::File, os::unix::fs::OpenOptionsExt};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    os::unix::fs::OpenOptionsExt,
+};
 
-use common::*;
+use common::{terminal::Terminal, *};
 use sandtop::{
     event::{Event, Stamped, Victim},
     session::Session,
@@ -267,4 +271,31 @@ fn who_was_named_is_who_the_kernel_killed() {
     assert!((right + ties) * 100 >= trials * 98, "{right} right and {ties} ties of {trials}");
     assert!(close * 2 >= trials, "{close} of {trials} were within 10 %");
     assert!(others * 2 >= trials, "in {others} of {trials} it was not the one that grew");
+}
+
+#[test]
+fn the_screen_names_who_is_next_and_follows_what_is_set_from_outside() {
+    if !kernel_tier("the_screen_names_who_is_next_and_follows_what_is_set_from_outside") {
+        return;
+    }
+    let script = format!("{SANDTOP} worker hold --anon 30M & {SANDTOP} worker hold --anon 20M & wait");
+    let mut t = Terminal::start(Sandtop::with("-m 100M").sh(&script).raw(), 200, 60);
+    // The shell is 2 inside, and starts these in order.
+    let row = |screen: &str, pid: &str| {
+        screen.lines().find(|line| line.split_whitespace().next() == Some(pid)).unwrap_or("").to_string()
+    };
+    let (large, small) = ("3", "4");
+    // While they fill it may be either; who holds is known by its size alone.
+    t.wait("the larger one is next", |s| row(s, large).contains("☠ 1st") && row(s, small).contains(" 2nd "));
+    let smaller = |pid: &i32| {
+        let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        command.trim_end_matches('\0').split('\0').skip(2).eq(["hold", "--anon", "20M"])
+    };
+    let pid = pids_in(&made_group(t.sandtop())).into_iter().find(smaller).expect("it lives");
+    fs::write(format!("/proc/{pid}/oom_score_adj"), "500").expect("it may be raised");
+    t.wait("the smaller one is next", |s| row(s, small).contains("☠ 1st") && row(s, large).contains(" 2nd "));
+    fs::write(format!("/proc/{pid}/oom_score_adj"), "0").expect("it may be lowered again");
+    t.wait("the larger one is next again", |s| row(s, large).contains("☠ 1st"));
+    t.keys("qy");
+    t.end();
 }

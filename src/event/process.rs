@@ -37,8 +37,8 @@ pub struct ProcessUsage {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub oom_score_adj: i32,
     /// Resident memory as the OOM killer counts it, in bytes (`rss` of `/proc/PID/stat` when that was read last, moved by what `rss` moved since). From
-    /// 6.2 on each CPU counts pages for itself and adds them up in batches (`mm/rss_stat`); `statm` adds up what is still with the CPUs, and
-    /// `oom_badness` does not.
+    /// 6.2 on each CPU counts pages for itself and hands them on in batches; newer kernels add those up for `statm` (`get_mm_counter_sum` in
+    /// include/linux/mm.h), and not for `oom_badness`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<u64>,
     /// Its page tables, in bytes (`VmPTE` of `/proc/PID/status`), as they were when its size last moved by something.

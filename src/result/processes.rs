@@ -83,3 +83,24 @@ pub(super) fn next_victim(run: &Run) -> Option<NextVictimDocument> {
     };
     run.next_victim().map(document)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::Controller::V1, session::verdict::tests::session};
+
+    #[test]
+    fn who_is_next_is_named_and_what_was_not_read_is_not_told() {
+        let session = session(V1, |_, _, _| {});
+        let run = session.run().expect("a run");
+        let next = next_victim(run).expect("somebody");
+        assert_eq!((next.name.as_str(), next.host_pid, next.pid, next.badness_bytes), ("large", 501, Some(3), None));
+        let mut run = run.clone();
+        let read = run.processes.get_mut(&501).expect("it lives");
+        read.process.usage.page_tables = Some(1 << 20);
+        read.process.usage.counted = Some(read.process.usage.rss - (64 << 10));
+        let badness = Some((42 << 20) - (64 << 10));
+        assert_eq!(next_victim(&run).expect("somebody").badness_bytes, badness);
+        assert_eq!(processes(&run).iter().map(|p| p.badness_bytes).collect::<Vec<_>>(), [None, badness]);
+    }
+}

@@ -17,8 +17,10 @@ impl Language {
     /// Who is first in line, in so many columns.
     pub fn next(self, process: &Process, columns: usize) -> String {
         let pid = process.pid.unwrap_or(process.host_pid).to_string();
+        // Where there is no room for a name the pid is enough.
         let name: String = visible(&process.name).chars().take(columns.saturating_sub(pid.len() + 8)).collect();
-        format!("☠ next {name} {pid}")
+        let space = if name.is_empty() { "" } else { " " };
+        format!("☠ next {name}{space}{pid}")
     }
 
     /// Instead of a place, of one that the OOM killer passes over.

@@ -8,9 +8,12 @@ const SPAN: Duration = Duration::from_millis(250);
 /// What grew by less meanwhile does not grow, in bytes: one batch that the kernel charges (`MEMCG_CHARGE_BATCH`, include/linux/memcontrol.h).
 const GROWS: u64 = 256 * 1024;
 
-/// Who has not grown for twice as long as it took to grow the last time stands still; for less than the first of these nobody does, and for more than the
-/// second everybody.
+/// Who was looked at and has not grown for twice as long as it took to grow the last time stands still; for less than the first of these nobody does,
+/// and for more than the second everybody who is looked at that often.
 const STILL: (Duration, Duration) = (Duration::from_millis(30), Duration::from_secs(1));
+
+/// Where nothing is told of anybody there is no look to go by: who has not grown for so long, and for two looks, stands still.
+const UNTOLD: Duration = Duration::from_millis(300);
 
 /// A size as it was read.
 type Reading = (Duration, u64);
@@ -23,27 +26,29 @@ pub(super) struct Size {
     /// … and from here, once the time has come.
     next: Reading,
     newest: Reading,
-    /// When it grew last, and how long after the time before.
-    grew: (Duration, Duration),
+    /// When it grew last.
+    grew: Duration,
+    /// How long that was after the time before.
+    after: Duration,
+    /// And how long after the look before.
+    between: Duration,
 }
 
 impl Size {
     pub fn new(at: Duration, size: u64) -> Size {
-        Size { base: (at, size), next: (at, size), newest: (at, size), grew: (at, Duration::ZERO) }
+        let (after, between) = (Duration::ZERO, Duration::ZERO);
+        Size { base: (at, size), next: (at, size), newest: (at, size), grew: at, after, between }
     }
 
-    /// It was looked at, and had not moved.
-    pub fn stood(&mut self, at: Duration) {
-        let (since, size) = self.newest;
-        if at.saturating_sub(since) >= SPAN {
-            (self.base, self.next, self.newest) = ((at, size), (at, size), (at, size));
+    /// A reading. When it was looked at before, `looked`, it was what it had been until then.
+    pub fn take(&mut self, at: Duration, size: u64, looked: Duration) {
+        let (since, before) = self.newest;
+        if looked.saturating_sub(since) >= SPAN {
+            (self.base, self.next) = ((looked, before), (looked, before));
         }
-    }
-
-    /// A reading.
-    pub fn take(&mut self, at: Duration, size: u64) {
-        if size > self.newest.1 {
-            self.grew = (at, at.saturating_sub(self.grew.0));
+        if size > before {
+            self.after = at.saturating_sub(self.grew);
+            (self.grew, self.between) = (at, at.saturating_sub(looked));
         }
         self.newest = (at, size);
         if at.saturating_sub(self.next.0) >= SPAN {
@@ -54,8 +59,9 @@ impl Size {
     /// Bytes a second, 0 for what does not grow. It was looked at `looked` for the last time, and what was not told had not moved.
     pub fn growth(&self, now: Duration, looked: Duration) -> u64 {
         let (least, most) = STILL;
-        let (grew, after) = self.grew;
-        let still = looked.saturating_sub(grew) > (after * 2).clamp(least, most) || now.saturating_sub(grew) > most;
+        let looks = self.between * 2;
+        let still = looked.saturating_sub(self.grew) > (self.after * 2).clamp(least, most.max(looks))
+            || now.saturating_sub(self.grew) > looks.max(UNTOLD);
         let (span, grown) = (self.newest.0.saturating_sub(self.base.0), self.newest.1.saturating_sub(self.base.1));
         match still || grown < GROWS {
             true => 0,
@@ -80,8 +86,7 @@ mod tests {
         let mut looked = ms(0);
         for at in (0..=until).step_by(every).skip(1) {
             if size(at) != it.newest.1 {
-                it.stood(looked);
-                it.take(ms(at), size(at));
+                it.take(ms(at), size(at), looked);
             }
             looked = ms(at);
         }
@@ -114,8 +119,12 @@ mod tests {
     #[test]
     fn who_is_not_told_of_any_more_stands_still() {
         let mut it = Size::new(ms(0), 0);
-        it.take(ms(10), 10 * M);
-        assert!(it.growth(ms(1010), ms(10)) > 0);
-        assert_eq!(it.growth(ms(1011), ms(10)), 0);
+        it.take(ms(10), 10 * M, ms(0));
+        assert!(it.growth(ms(310), ms(10)) > 0);
+        assert_eq!(it.growth(ms(311), ms(10)), 0);
+        // Where a look comes every two seconds it is not told of before the next.
+        it.take(ms(2010), 20 * M, ms(10));
+        assert!(it.growth(ms(6000), ms(2010)) > 0);
+        assert_eq!(it.growth(ms(6011), ms(2010)), 0);
     }
 }

@@ -31,8 +31,7 @@ impl Row {
     /// Takes in its numbers. When all were looked at before, `looked`, it had the ones that it had until now.
     pub(super) fn update(&mut self, at: Duration, usage: ProcessUsage, looked: Duration) {
         self.process.usage = usage;
-        self.size.stood(looked);
-        self.size.take(at, own(&usage));
+        self.size.take(at, own(&usage), looked);
         let (since, before) = self.cpu_read;
         let elapsed = at.saturating_sub(since).as_millis() as u64;
         // CPU time moves in steps of a clock tick: over less than half a second it says nothing.

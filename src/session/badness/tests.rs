@@ -16,11 +16,18 @@ const M: u64 = 1 << 20;
 /// What the kernel printed of kills that it did, its tables of tasks among it.
 const DUMPS: &str = include_str!("../../../tests/data/oom-dumps.txt");
 
-/// A row of such a table: its pid, its points by our rule, and the same without page tables and without its adjustment.
-type Weighed = (i32, i64);
+/// A task in such a table.
+#[derive(Clone, Copy, Debug)]
+struct Task {
+    pid: i32,
+    /// Resident, in pages.
+    rss: u64,
+    /// What it comes to by our rule.
+    points: i64,
+}
 
-/// A dump as it is read: the group's limit in pages, its tasks by our rule, and whom the kernel chose.
-fn dumps() -> Vec<(Vec<Weighed>, i32)> {
+/// What was printed: of each kill the tasks, and whom the kernel took.
+fn dumps() -> Vec<(Vec<Task>, i32)> {
     let number = |text: &str, key: &str| -> u64 {
         let digits = text.split_once(key).unwrap_or_else(|| panic!("{key} in {text}")).1;
         digits.chars().take_while(char::is_ascii_digit).collect::<String>().parse().expect("a number")
@@ -29,20 +36,20 @@ fn dumps() -> Vec<(Vec<Weighed>, i32)> {
     for line in DUMPS.lines() {
         if line.starts_with("memory: usage") {
             pages = number(line, "limit ") / 4;
-        } else if line.contains("rss") && line.contains("pgtables_bytes") && line.starts_with("[  pid") {
-            columns = line.trim_start_matches("[  pid  ]").split_whitespace().collect();
+        } else if let Some(names) = line.strip_prefix("[  pid  ]") {
+            columns = names.split_whitespace().collect();
+        } else if line.starts_with("oom-kill:") {
+            found.push((std::mem::take(&mut tasks), number(line, ",pid=") as i32));
         } else if let Some((pid, row)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             let cells: Vec<&str> = row.split_whitespace().collect();
             let of = |name: &str| {
                 let at = columns.iter().position(|column| *column == name).expect("a column");
                 cells[at].parse::<i64>().expect("a number")
             };
-            let whole = |name: &str| of(name) as u64;
-            let adj = of("oom_score_adj") as i32;
-            let points = points(whole("rss"), whole("pgtables_bytes"), whole("swapents"), adj, pages);
-            tasks.extend(points.map(|(points, _)| (pid.trim().parse().expect("a pid"), points)));
-        } else if line.starts_with("oom-kill:") {
-            found.push((std::mem::take(&mut tasks), number(line, ",pid=") as i32));
+            let (rss, adj) = (of("rss") as u64, of("oom_score_adj") as i32);
+            let points = points(rss, of("pgtables_bytes") as u64, of("swapents") as u64, adj, pages);
+            let pid = pid.trim().parse().expect("a pid");
+            tasks.extend(points.map(|(points, _)| Task { pid, rss, points }));
         }
     }
     found
@@ -51,11 +58,14 @@ fn dumps() -> Vec<(Vec<Weighed>, i32)> {
 #[test]
 fn of_the_kernels_own_table_the_rule_takes_whom_the_kernel_took() {
     let dumps = dumps();
-    assert!(dumps.len() >= 10, "{}", dumps.len());
+    assert_eq!(dumps.len(), 11);
     for (tasks, taken) in &dumps {
-        let (first, _) = tasks.iter().max_by_key(|(_, points)| *points).expect("a task"); // of equals the last
-        assert_eq!(first, taken, "{tasks:?}");
+        let first = tasks.iter().max_by_key(|task| task.points).expect("a task"); // of equals the last
+        assert_eq!(first.pid, *taken, "{tasks:?}");
     }
+    let largest = |tasks: &[Task]| tasks.iter().max_by_key(|task| task.rss).map(|task| task.pid);
+    let others = dumps.iter().filter(|(tasks, taken)| largest(tasks) != Some(*taken)).count();
+    assert!(others >= 6, "in {others} it was not the largest");
 }
 
 #[test]

@@ -131,6 +131,7 @@ impl Choice {
         let mut group: Vec<usize> = Vec::new();
         let (mut last, mut processes, mut output) = (None, None, None);
         let (mut hits, mut kills) = (0, 0);
+        let last_kills = last_kills(events);
         for (n, stamped) in events.iter().enumerate() {
             match &stamped.event {
                 Event::Sample(sample) => {
@@ -138,7 +139,7 @@ impl Choice {
                     // The first sample after something that happened belongs to it.
                     let counts = last.is_none()
                         || (hits == 0) != (hits_now == 0)
-                        || (kills != kills_now && level < Level::Kills);
+                        || (kills != kills_now && (level < Level::Kills || last_kills.contains(&n)));
                     (hits, kills, last) = (hits_now, kills_now, Some(n));
                     if !counts {
                         group.push(n);
@@ -159,7 +160,7 @@ impl Choice {
                         _ => false,
                     });
                 }
-                Event::Victim(_) if level >= Level::Kills => {}
+                Event::Victim(_) | Event::OomDump(_) if level >= Level::Kills => {}
                 other => {
                     choice.close(&mut group, events);
                     // What the dropped ones had to say is not said on the other side of something that happened.
@@ -213,6 +214,28 @@ impl Choice {
             }
         }
     }
+}
+
+/// The samples that count the last kill of each run: how a run ended may be told by when that was.
+fn last_kills(events: &[Stamped]) -> HashSet<usize> {
+    let (mut found, mut kills, mut last) = (HashSet::new(), 0, None);
+    for (n, stamped) in events.iter().enumerate() {
+        match &stamped.event {
+            Event::Started(_) => {
+                kills = 0;
+                found.extend(last.take());
+            }
+            Event::Sample(sample) => {
+                let now = sample.oom_kills.unwrap_or(0);
+                if std::mem::replace(&mut kills, now) != now {
+                    last = Some(n);
+                }
+            }
+            _ => {}
+        }
+    }
+    found.extend(last);
+    found
 }
 
 /// Whether two changes of processes can be one: a pid that is gone in the first is not another process's in the second.

@@ -30,6 +30,14 @@ impl Language {
         }
     }
 
+    /// The same, with what of it is cache, if that is worth a word.
+    pub fn full_in_and_cache(self, forecast: &Forecast) -> String {
+        match forecast.of_it_cache {
+            cache if cache < A_MOMENT => self.full_in(forecast),
+            cache => format!("{} ({} of it cache)", self.full_in(forecast), rough(cache)),
+        }
+    }
+
     /// What of the usage cannot be given back, and what can.
     pub fn parts(self, parts: &Parts) -> String {
         match parts.cache {
@@ -60,6 +68,11 @@ mod tests {
     fn a_forecast_says_when_and_what_of_it_is_cache() {
         assert_eq!(said(8.2, 3.1), "full in 8 s at this rate, of which 3 s are cache that is given back first");
         assert_eq!(said(8.2, 0.4), "full in 8 s at this rate");
+        let d = Duration::from_secs_f64;
+        let short = |cache| {
+            Language::English.full_in_and_cache(&Forecast { full_in: d(8.2), of_it_cache: d(cache), rate: 1e6 })
+        };
+        assert_eq!([short(3.1), short(0.9)], ["full in 8 s (3 s of it cache)", "full in 8 s"]);
         assert_eq!(said(0.7, 0.0), "full within 1 s at this rate");
         assert_eq!(said(59.4, 0.0), "full in 59 s at this rate");
         assert_eq!(said(100.0, 0.0), "full in 2 min at this rate");

@@ -185,7 +185,8 @@ fn headroom(view: &View, run: &Run, room: usize, most: usize) -> [Span<'static>;
     let texts = match forecast {
         Some(f) => vec![
             format!("{left}, {}; {parts}", words.forecast(&f)),
-            format!("{left}, {}; {parts}", words.full_in(&f)),
+            format!("{left}, {}; {parts}", words.full_in_and_cache(&f)),
+            format!("{left}, {}", words.full_in_and_cache(&f)),
             format!("{left}, {}", words.full_in(&f)),
         ],
         None if room >= 120 => vec![format!("{left}; {parts}"), left],

@@ -24,6 +24,31 @@ fn a_limit_that_will_be_full_is_told_as_far_as_there_is_room() {
 }
 
 #[test]
+fn cache_that_goes_first_is_told_of_a_forecast_where_there_is_room() {
+    // The same run, beside 40M of file cache.
+    let text = FILLING.replace("\"file\":0,", "\"file\":41943040,");
+    let usage = |line: &str| {
+        let mut event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        if let Some(usage) = event.pointer_mut("/event/sample/usage") {
+            *usage = (usage.as_u64().expect("bytes") + 41_943_040).into();
+        }
+        event.to_string()
+    };
+    let text: Vec<String> = text.lines().map(usage).collect();
+    let line = |cols| {
+        let shown = format!("{}", frame(&text.join("\n"), filled(110), App::default(), cols, 40, true).backend());
+        shown.lines().find(|line| line.contains("headroom")).expect("the numbers").to_string()
+    };
+    assert!(line(120).contains("full in 4 s (2 s of it cache)"), "{}", line(120));
+    assert!(line(80).contains("full in 4 s  peak"), "{}", line(80));
+    assert!(
+        line(300).contains("full in 4 s at this rate, of which 2 s are cache that is given back first"),
+        "{}",
+        line(300)
+    );
+}
+
+#[test]
 fn it_is_a_warning_only_when_it_is_soon() {
     let style = |slower: bool| {
         // The same run, ten times as slow.

@@ -194,7 +194,14 @@ impl Language {
             (_, n) => format!("; beside it: {}, and {n} more", others.join(", ")),
         };
         Some(match place {
-            Some(0) => format!("the largest badness, {}{beside}", self.badness(&line[0])),
+            Some(0) => {
+                // Resident memory counts whole, also what another group is charged for.
+                let first = &line[0];
+                let over =
+                    story.limit.bytes().is_some_and(|limit| first.badness > limit as i64 && first.oom_score_adj == 0);
+                let files = if over { ", with files that are charged elsewhere" } else { "" };
+                format!("the largest badness, {}{files}{beside}", self.badness(first))
+            }
             // Seen a moment before: since then it has grown, or was born.
             Some(n) => format!("badness {} when last seen{beside}", self.badness(&line[n])),
             None => format!("it was too young to have been seen{beside}"),

@@ -21,9 +21,52 @@ const FROM: Duration = Duration::from_secs(2);
 /// What a forecast cannot know: the kernel charges ahead for each CPU, samples are apart, and a machine does something else for a moment.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// How fast memory is filled, and the limit, in bytes. An emulated machine cannot keep up with the promised rate.
-fn filling() -> (u64, u64) {
-    if emulated() { (4 * M, 30 * M) } else { (20 * M, 150 * M) }
+/// How fast memory is filled, and the limit, in bytes.
+const RATE: u64 = 20 * M;
+const LIMIT: u64 = 150 * M;
+
+/// Whether the promise can be tried here: it is about a constant rate, and an emulated machine has none.
+fn is_steady_machine(test: &str) -> bool {
+    if emulated() {
+        not_here(test);
+    }
+    !emulated()
+}
+
+/// Whether memory was filled as it was to be: the machine can do something else meanwhile, and then there was no constant rate to foretell.
+fn was_steady(path: &Path) -> bool {
+    let recording = sandtop::record::read(path).unwrap_or_else(|e| panic!("{e}"));
+    let mut session = Session::default();
+    let mut off = 0u64;
+    let mut first = None;
+    for stamped in &recording.events {
+        session.apply(stamped);
+        let run = session.run().expect("a run");
+        if run.limit_hits() > Some(0) {
+            break;
+        }
+        if let (Event::Sample(sample), true) = (&stamped.event, run.running.is_some()) {
+            let (since, from) = *first.get_or_insert((stamped.at, sample.usage));
+            let expected = from + (stamped.at - since).as_millis() as u64 * RATE / 1000;
+            off = off.max(expected.abs_diff(sample.usage));
+        }
+    }
+    off < LIMIT / 16
+}
+
+/// Runs it until memory was filled steadily, and looks at the forecasts of that run.
+fn worst_of_a_steady_run(mut run: impl FnMut() -> Ended, record: &Path) {
+    for _ in 0..5 {
+        let ended = run();
+        assert_eq!(ended.outcome(), "oom_killed", "{}", ended.err);
+        assert!(ended.field("forecast").is_null(), "nothing is foretold of what is over");
+        if was_steady(record) {
+            worst(record);
+            return;
+        }
+        println!("the machine did something else meanwhile: run again");
+    }
+    panic!("this machine fills nothing steadily");
 }
 
 /// Folds a recording, and gives what is foretold after each sample of a run, by its time since the start, and when the limit was first met.
@@ -72,16 +115,17 @@ fn on_a_steady_filler_each_forecast_from_two_seconds_on_is_within_a_fifth_of_wha
     if !kernel_tier("on_a_steady_filler_each_forecast_from_two_seconds_on_is_within_a_fifth_of_what_then_happens") {
         return;
     }
-    let (rate, limit) = filling();
+    let test = "on_a_steady_filler_each_forecast_from_two_seconds_on_is_within_a_fifth_of_what_then_happens";
+    if !is_steady_machine(test) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     for n in 0..times(10) {
-        for interval in ["100ms", "10ms", "1ms"].iter().take(if emulated() { 1 } else { 3 }) {
+        for interval in ["100ms", "10ms", "1ms"] {
             let record = dir.path().join(format!("{n}-{interval}.jsonl"));
-            let options = format!("-m {limit} --interval {interval} --record {}", record.display());
-            let ended = Sandtop::run(&options).worker(&format!("fill {} --rate {rate}", 2 * limit)).go();
-            assert_eq!(ended.outcome(), "oom_killed", "{}", ended.err);
-            assert!(ended.field("forecast").is_null(), "nothing is foretold of what is over");
-            worst(&record);
+            let options = format!("-m {LIMIT} --interval {interval} --record {}", record.display());
+            let run = || Sandtop::run(&options).worker(&format!("fill {} --rate {RATE}", 2 * LIMIT)).go();
+            worst_of_a_steady_run(run, &record);
         }
     }
 }
@@ -92,19 +136,19 @@ fn a_program_that_grows_step_by_step_is_foretold_as_well() {
     if !kernel_tier(test) || !has(test, "python3") {
         return;
     }
-    let (rate, limit) = filling();
+    if !is_steady_machine(test) {
+        return;
+    }
     let script = format!(
         "import time\nkept, start, n = [], time.monotonic(), 0\nwhile True:\n  kept.append(bytearray(b'x' * (1 << 20)))\n  n += 1\n  \
-         time.sleep(max(0, start + n * {} / {rate} - time.monotonic()))\n",
+         time.sleep(max(0, start + n * {} / {RATE} - time.monotonic()))\n",
         1 << 20
     );
     let dir = tempfile::tempdir().unwrap();
     for n in 0..times(5) {
         let record = dir.path().join(format!("{n}.jsonl"));
-        let options = format!("-m {limit} --record {}", record.display());
-        let ended = Sandtop::run(&options).cmd(["python3", "-c", &script]).go();
-        assert_eq!(ended.outcome(), "oom_killed", "{}", ended.err);
-        worst(&record);
+        let options = format!("-m {LIMIT} --record {}", record.display());
+        worst_of_a_steady_run(|| Sandtop::run(&options).cmd(["python3", "-c", &script]).go(), &record);
     }
 }
 
@@ -113,19 +157,22 @@ fn a_moved_limit_moves_the_forecast_at_once() {
     if !kernel_tier("a_moved_limit_moves_the_forecast_at_once") {
         return;
     }
-    let (rate, limit) = filling();
+    if !is_steady_machine("a_moved_limit_moves_the_forecast_at_once") {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let record = dir.path().join("run.jsonl");
     // The limit goes up by what is filled in five seconds.
-    let (second, more) = (Duration::from_secs(4), 5 * rate);
-    let schedule = format!("0s={limit},{}ms={}", second.as_millis(), limit + more);
-    let options = format!("--schedule {schedule} --record {}", record.display());
-    Sandtop::run(&options).worker(&format!("fill {} --rate {rate}", 3 * limit)).go();
+    let options = format!("--schedule 0s={LIMIT},4s={} --record {}", LIMIT + 5 * RATE, record.display());
+    Sandtop::run(&options).worker(&format!("fill {} --rate {RATE}", 3 * LIMIT)).go();
     let recording = sandtop::record::read(&record).unwrap();
     let mut session = Session::default();
-    let mut before = None;
+    let (mut foretold, mut before) = (None, None);
     for stamped in &recording.events {
-        let foretold = session.run().and_then(|run| run.forecast(stamped.at));
+        // v2 acts on a limit before its write returns.
+        if let Event::LimitRequested { .. } = stamped.event {
+            foretold = session.run().and_then(|run| run.forecast(stamped.at));
+        }
         session.apply(stamped);
         if let Event::LimitDone { .. } = stamped.event {
             before = foretold.zip(session.run().and_then(|run| run.forecast(stamped.at)));

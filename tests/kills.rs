@@ -87,13 +87,25 @@ fn without_the_kernels_log_the_victim_is_found_all_the_same_and_where_it_is_from
         let (json, err) = run(&format!("sleep 1000 & {SANDTOP} worker fill 200M; kill $!; true"));
         assert_eq!((&json["outcome"], &json["kernel_log"]), (&"oom_survived".into(), &false.into()), "{json:#}");
         let story = &json["stories"][0];
-        assert_eq!((&story["victim"]["name"], &story["scope"]), (&"worker".into(), &"own".into()), "{story:#}");
-        assert_eq!(story["sources"]["victim"], "samples", "{story:#}");
+        assert_eq!(story["scope"], "own", "{story:#}");
         assert_eq!((&story["sources"]["scope"], &story["sources"]["line"]), (&"counters".into(), &"samples".into()));
-        assert!(
-            err.contains("OOM kill of worker (pid ") && err.contains("who, who stood there, usage: our samples"),
-            "{err}"
-        );
+        // Whoever lived too shortly to be seen (on an emulated machine) is nobody, and that is said.
+        if json["processes"].as_array().unwrap().iter().any(|process| process["name"] == "worker") {
+            assert_eq!(
+                (&story["victim"]["name"], &story["sources"]["victim"]),
+                (&"worker".into(), &"samples".into()),
+                "{json:#}"
+            );
+            let said = ["OOM kill of worker (pid ", "who, who stood there, usage: our samples"];
+            assert!(said.iter().all(|said| err.contains(said)), "{err}");
+        } else {
+            assert!(emulated() && story["victim"].is_null(), "{json:#}");
+            assert!(
+                err.contains("OOM kill of a process at")
+                    && err.contains("who: nobody, the kernel's log cannot be read"),
+                "{err}"
+            );
+        }
         // The main process tells by how it ended.
         let (json, _) = run(&format!("exec {SANDTOP} worker fill 200M"));
         assert_eq!(json["outcome"], "oom_killed", "{json:#}");
@@ -145,18 +157,19 @@ fn what_a_program_writes_to_the_kernels_log_is_not_the_kernels_word() {
     let child = Sandtop::run("-m 40M")
         .sh(&format!("read x < /dev/null; sleep 1000 & wait; {SANDTOP} worker fill 90M; true"))
         .start();
-    let pids = wait_for("the sleeper", || Some(pids_in(&child.group())).filter(|pids| pids.len() == 2));
+    let named = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default() == "sleep\n";
+    let (pids, sleeper) = wait_for("the sleeper", || {
+        let pids = pids_in(&child.group());
+        let sleeper = *pids.iter().find(|pid| named(pid))?;
+        Some((pids, sleeper))
+    });
     for pid in &pids {
         let said = format!(
             "<3>Memory cgroup out of memory: Killed process {pid} (forged) total-vm:1kB, anon-rss:1kB, file-rss:1kB, shmem-rss:0kB, UID:0 pgtables:80kB oom_score_adj:0"
         );
         fs::write("/dev/kmsg", said).expect("the kernel's log");
     }
-    // Half a line of the kernel's cannot be written; a sleeper that ends is no kill.
-    let sleeper = *pids
-        .iter()
-        .find(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default() == "sleep\n")
-        .unwrap();
+    // A sleeper that ends is no kill.
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(sleeper), Signal::SIGKILL).unwrap();
     let ended = child.wait();
     assert_eq!((ended.outcome(), ended.number("oom_kills")), ("oom_survived", 1), "{}", ended.err);
@@ -205,7 +218,7 @@ fn a_kill_for_a_limit_above_is_told_apart_from_ours() {
     assert_eq!(story["scope"]["above"]["group"], "/sandtop", "{story:#}");
     assert_eq!((&story["met_limit_bytes"], &story["limit_bytes"]), (&(60 * M).into(), &(200 * M).into()), "{story:#}");
     assert_eq!(ended.field("above"), &serde_json::json!({"limit_bytes": 60 * M, "group": "/sandtop"}));
-    for said in ["under the limit of /sandtop above it", "that of /sandtop, above the sandbox: 6"] {
+    for said in ["(the limit of /sandtop above was met)", "that of /sandtop, above the sandbox: 6"] {
         assert!(ended.err.contains(said), "{said}: {}", ended.err);
     }
     // It is said before it matters.
@@ -225,11 +238,13 @@ fn a_kill_for_want_of_memory_on_the_whole_machine_is_said_to_be_that() {
     if !emulated() {
         return not_here(test); // nobody's machine is filled
     }
-    let ended = Sandtop::run("-m max --oom-score-adj 1000").worker("fill 16G").go();
-    assert_eq!((ended.code, ended.outcome()), (137, "oom_killed"), "{}", ended.err);
+    // Two of 1.2G on a machine with 1.5G: one of them goes.
+    let script = format!("{SANDTOP} worker fill 1200M --hold & {SANDTOP} worker fill 1200M; kill $!; true");
+    let ended = Sandtop::run("-m max --oom-score-adj 1000").sh(&script).go();
+    assert_eq!((ended.code, ended.outcome()), (0, "oom_survived"), "{}", ended.err);
     let story = stories(&ended).last().expect("a story");
-    assert_eq!(story["scope"], "machine", "{story:#}");
-    assert!(ended.err.contains("so was the whole machine"), "{}", ended.err);
+    assert_eq!((&story["scope"], &story["victim"]["name"]), (&"machine".into(), &"worker".into()), "{story:#}");
+    assert!(ended.err.contains("(the whole machine had run out of memory)"), "{}", ended.err);
 }
 
 #[test]

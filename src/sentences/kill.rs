@@ -68,9 +68,9 @@ impl Language {
     /// Why the OOM killer came, at the end of a sentence about how a run ended; nothing where it came for the sandbox's own limit.
     pub(super) fn not_ours(self, scope: Option<&Scope>) -> String {
         match scope {
-            Some(Scope::Above { group }) => format!(", under the limit of {group} above it"),
-            Some(Scope::Machine) => ", and so was the whole machine".into(),
-            Some(Scope::Inside { group }) => format!(", under the limit of {group} inside"),
+            Some(Scope::Above { group }) => format!(" (the limit of {group} above was met)"),
+            Some(Scope::Machine) => " (the whole machine had run out of memory)".into(),
+            Some(Scope::Inside { group }) => format!(" (the limit of {group} inside was met)"),
             Some(Scope::Own) | None => String::new(),
         }
     }
@@ -225,8 +225,8 @@ impl Language {
         let name = |source| self.source(source, run.started.controller);
         let who = match &story.who {
             Some((_, source)) => name(*source),
-            None if run.started.kernel_log => "nobody: the kernel's log did not say",
-            None => "nobody: the kernel's log cannot be read here, and nobody was seen to die of it",
+            None if run.started.kernel_log => "nobody, the kernel's log did not say",
+            None => "nobody, the kernel's log cannot be read here, and nobody was seen to die of it",
         };
         let whose = name(story.scope.as_ref().map_or(Source::Counters, |(_, from)| *from));
         let facts =

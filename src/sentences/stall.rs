@@ -19,7 +19,7 @@ impl Language {
     /// As long as the kernel finds pages to take it has no reason to kill. It may fail to for a moment (seen: a kill after 5 s).
     fn stalled_and(self, limit: Limit, refaults: u64, remedy: &str) -> (String, Weight) {
         let text = format!(
-            "stalled: it lives, but spends its time fetching back what the limit of {limit} takes away{remedy} ({} pages a second; as long as that works nothing is killed)",
+            "stalled: it lives, but spends its time fetching back what the limit of {limit} takes away{remedy} ({} pages a second; no kill will come as long as that works)",
             about(refaults)
         );
         (text, Weight::Warning)

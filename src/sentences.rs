@@ -139,8 +139,12 @@ impl Language {
                 (format!("usage met the limit of {limit}: the kernel reclaims what it can"), Weight::Warning)
             }
             What::OomKill { count, victim, limit, scope } => {
+                let story = run.and_then(|run| run.stories.told().iter().rfind(|story| story.at <= entry.at));
+                let seen = story.and_then(|story| story.who.as_ref());
+                let who = victim.as_ref().map(|victim| self.victim(victim));
+                let who = who.or_else(|| seen.map(|(who, source)| self.seen(who, *source)));
                 let log = run.is_none_or(|run| run.started.kernel_log);
-                (self.kill(*count, victim.as_ref(), *limit, scope.as_ref(), log), Weight::Danger)
+                (self.kill(*count, who, *limit, scope.as_ref(), log), Weight::Danger)
             }
             What::TighterAbove { above, limit } => (self.tighter_above(above, *limit), Weight::Warning),
             What::LimitMoved { from, to, by } => (format!("limit {from} → {to}, {}", self.by(*by)), Weight::Act),
@@ -273,7 +277,8 @@ impl Language {
             }
             (Outcome::OomKilled, _) => (format!("{name} was killed {after}: out of memory{whose}"), Weight::Danger),
             (Outcome::OomSurvived, _) => {
-                let who = run.victims.last().map_or(String::new(), |v| format!(" ({})", v.name));
+                let who = run.stories.told().last().and_then(|story| story.who.as_ref());
+                let who = who.map_or(String::new(), |(who, _)| format!(" ({})", who.name));
                 let lost = format!("the OOM killer took {}{who}", processes(kills, "other "));
                 (format!("{how}: {lost}{whose}, the main process lived"), Weight::Danger)
             }

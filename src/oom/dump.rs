@@ -56,6 +56,8 @@ pub struct Listener {
     dump: Option<Dump>,
     columns: Vec<String>,
     invoked: Option<String>,
+    /// Who was chosen last, until it is said to be killed: then a thread of it may be named, one that still has its memory.
+    chosen: Option<i32>,
 }
 
 impl Listener {
@@ -86,11 +88,13 @@ impl Listener {
             }
             Line::Chosen { pid, limited, group } => {
                 let dump = self.dump.take().unwrap_or_default();
+                self.chosen = Some(pid);
                 return Some(Said::Chosen(Dump { pid, group, limited, ..dump }));
             }
             Line::Killed(killed) => {
                 self.dump = None;
-                return Some(Said::Killed(killed));
+                let pid = self.chosen.take().unwrap_or(killed.pid);
+                return Some(Said::Killed(Killed { pid, ..killed }));
             }
         }
         None
@@ -106,6 +110,8 @@ fn row(columns: &[String], text: &str) -> Option<TableRow> {
         let (value, after) = rest.trim_start().split_once(' ')?;
         rest = after;
         match column.as_str() {
+            // The first column is a thread of it, where the process has lost its first one.
+            "tgid" => row.pid = value.parse().ok()?,
             "rss" => row.rss = value.parse().ok()?,
             "pgtables_bytes" => row.page_tables = value.parse().ok()?,
             "swapents" => row.swap = value.parse().ok()?,
@@ -172,6 +178,14 @@ mod tests {
             .replace("      463        0      463         0 ", "      463 ")
             .replace("    25507    25440       67         0 ", "    25507 ");
         assert_eq!(heard(&older), heard(DUMP));
+    }
+
+    #[test]
+    fn a_thread_that_is_named_in_place_of_the_chosen_process_is_that_process() {
+        let thread = DUMP.replace("Killed process 14882", "Killed process 14890");
+        let said = heard(&thread);
+        let [Said::Chosen(dump), Said::Killed(killed)] = &said[..] else { panic!("{said:?}") };
+        assert_eq!((dump.pid, killed.pid), (14882, 14882));
     }
 
     #[test]

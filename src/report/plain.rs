@@ -35,6 +35,17 @@ pub fn plain(source: &Source) -> String {
             .map(|number| format!("{} {}", number.name, number.text))
             .collect();
         out += &format!("  {}\n", shown.join(" · "));
+        if let Some(story) = told.stories.last() {
+            out += "  why the last one was killed\n";
+            for (about, fact) in story
+                .text
+                .iter()
+                .filter_map(|line| line.split_once(": "))
+                .filter(|(about, _)| !about.starts_with("OOM"))
+            {
+                out += &format!("    {about:<14} {}\n", visible(fact));
+            }
+        }
         for event in told.events.iter().filter(|event| event.kind != "started") {
             out += &format!("{:>12}  {} {}\n", moment_at(event.at_seconds), words::sign(event), visible(&event.text));
         }

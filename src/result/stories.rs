@@ -48,6 +48,8 @@ pub struct StoryDocument {
     pub met_limit_bytes: Option<u64>,
     /// What was charged under that one.
     pub met_usage_bytes: Option<u64>,
+    /// Shared memory and tmpfs that were charged then.
+    pub shmem_bytes: Option<u64>,
     /// Who asked for the memory that was not there.
     pub asker: Option<AskerDocument>,
     /// How it stood before.
@@ -153,7 +155,8 @@ fn document(run: &Run, story: &Story) -> StoryDocument {
         scope: story.scope.as_ref().map(|(scope, _)| scope.clone()),
         limit_bytes: story.limit.bytes(),
         met_limit_bytes: story.met.map(|(limit, _)| limit),
-        met_usage_bytes: story.met.map(|(_, usage)| usage),
+        met_usage_bytes: story.met.and_then(|(_, usage)| usage),
+        shmem_bytes: story.shmem,
         asker: story.asker.as_ref().map(|(pid, host_pid, name)| named(name, *pid, *host_pid)),
         before: moment(run, &story.before),
         after: story.after.as_ref().map(|after| moment(run, after)),

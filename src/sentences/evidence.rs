@@ -34,7 +34,7 @@ impl Language {
             None => {}
         }
         if let Some(hits) = run.limit_hits() {
-            facts.push((format!("the limit was met {}", times(hits)), file(Word::LimitHits)));
+            facts.push((times(hits), file(Word::LimitHits)));
         }
         if let Some(kills) = run.oom_kills() {
             facts.push((count(kills, "OOM kill"), file(Word::OomKills)));
@@ -72,8 +72,8 @@ impl Language {
 
 fn times(n: u64) -> String {
     match n {
-        0 => "never".into(),
-        1 => "once".into(),
-        n => format!("{n} times"),
+        0 => "the limit was never met".into(),
+        1 => "the limit was met once".into(),
+        n => format!("the limit was met {n} times"),
     }
 }

@@ -27,17 +27,23 @@ impl Language {
         format!("{} held {}", self.process(&victim.name, victim.pid, victim.host_pid), size(victim.held))
     }
 
+    /// The same of one whom the kernel's log did not name.
+    pub(super) fn seen(self, who: &Who, source: Source) -> String {
+        let how = if source == Source::WaitStatus { "as it ended" } else { "by what was seen of it" };
+        format!("{} held {}, {how}", self.process(&who.name, who.pid, who.host_pid), size(who.held))
+    }
+
     /// A kill, or several in quick succession, as a line of the log.
     pub(super) fn kill(
         self,
         count: u64,
-        victim: Option<&Victim>,
+        who: Option<String>,
         limit: Limit,
         scope: Option<&Scope>,
         log: bool,
     ) -> String {
-        let who = match victim {
-            Some(victim) => self.victim(victim),
+        let who = match who {
+            Some(who) => who,
             None if log => "the kernel's log does not say whom".to_string(),
             None => "whom, only the kernel's log says, which cannot be read here".to_string(),
         };
@@ -133,22 +139,40 @@ impl Language {
             facts.push(("asked for more", said));
         }
         facts.push(("before, after", self.before_after(story)));
+        facts.extend(self.shared(story).map(|shared| ("nobody's", shared)));
         facts.extend(self.why(story).map(|why| ("why that one", why)));
         facts.push(("sources", self.sources(story, run)));
         Told { head: format!("OOM kill of {named} at {at}"), facts }
     }
 
     fn held(self, who: &Who, story: &Story) -> String {
-        let of = story.limit.bytes().filter(|limit| *limit > 0);
-        let share = of.map(|limit| {
-            format!(", {}% of the limit of {}", u128::from(who.held) * 100 / u128::from(limit), size(limit))
-        });
-        format!("{}{}", size(who.held), share.unwrap_or_default())
+        let limit = story.limit.bytes().filter(|limit| *limit > 0);
+        match limit {
+            // Shared memory counts for whoever has it mapped, and can be charged to another group.
+            Some(limit) if who.held > limit => {
+                format!("{}, with shared memory that is charged elsewhere", size(who.held))
+            }
+            Some(limit) => {
+                let share = u128::from(who.held) * 100 / u128::from(limit);
+                format!("{}, {share}% of the limit of {}", size(who.held), size(limit))
+            }
+            None => size(who.held),
+        }
+    }
+
+    /// What no kill gives back.
+    fn shared(self, story: &Story) -> Option<String> {
+        let shared = story.shmem.filter(|shared| *shared >= (1 << 20) && *shared >= story.before.usage / 10)?;
+        Some(format!(
+            "{} of it were shared memory or files in tmpfs (/dev/shm, /tmp): no kill gives those back",
+            size(shared)
+        ))
     }
 
     fn limit_met(self, story: &Story, run: &Run) -> String {
         let met = |what: String| match story.met {
-            Some((limit, usage)) => format!("{what}: {} of {} were in use there", size(usage), size(limit)),
+            Some((limit, Some(usage))) => format!("{what}: {} of {} were in use there", size(usage), size(limit)),
+            Some((limit, None)) => format!("{what}, {}", size(limit)),
             None => what,
         };
         match story.scope.as_ref().map(|(scope, _)| scope) {
@@ -166,8 +190,10 @@ impl Language {
     fn before_after(self, story: &Story) -> String {
         let (before, after) = (story.before, story.after.unwrap_or(story.before));
         let mut said = vec![format!("usage {} → {}", size(before.usage), size(after.usage))];
-        if let (Some(before), Some(after)) = (before.limit_hits, after.limit_hits) {
-            said.push(format!("limit hits {before} → {after}"));
+        match (before.limit_hits, after.limit_hits) {
+            (Some(before), Some(after)) if before < after => said.push(format!("limit hits {before} → {after}")),
+            (_, Some(hits)) => said.push(format!("{} so far", count(hits, "limit hit"))),
+            _ => {}
         }
         if let (Some(before), Some(after)) = (before.waited_us, after.waited_us) {
             let waited = Duration::from_micros(after.saturating_sub(before));
@@ -193,18 +219,24 @@ impl Language {
             (_, 0) => format!("; beside it: {}", others.join(", ")),
             (_, n) => format!("; beside it: {}, and {n} more", others.join(", ")),
         };
-        Some(match place {
-            Some(0) => {
+        let line_is_kernels = story.line.1 == Source::KernelLog;
+        Some(match place.map(|n| (n, &line[n])) {
+            Some((0, first)) => {
                 // Resident memory counts whole, also what another group is charged for.
-                let first = &line[0];
-                let over =
-                    story.limit.bytes().is_some_and(|limit| first.badness > limit as i64 && first.oom_score_adj == 0);
+                let limit = story.limit.bytes().and_then(|limit| i64::try_from(limit).ok());
+                let over = limit.is_some_and(|limit| first.badness > limit && first.oom_score_adj == 0);
                 let files = if over { ", with files that are charged elsewhere" } else { "" };
-                format!("the largest badness, {}{files}{beside}", self.badness(first))
+                format!(
+                    "the largest badness (memory, page tables, oom_score_adj): {}{files}{beside}",
+                    self.badness(first)
+                )
             }
-            // Seen a moment before: since then it has grown, or was born.
-            Some(n) => format!("badness {} when last seen{beside}", self.badness(&line[n])),
-            None => format!("it was too young to have been seen{beside}"),
+            // In the kernel's own table those before it could not be taken: spared, dying, or not yet another program (vfork).
+            Some((_, of)) if line_is_kernels => {
+                format!("badness {}; those with more were passed over by the kernel{beside}", self.badness(of))
+            }
+            Some((_, of)) => format!("badness {} when last seen, a moment before{beside}", self.badness(of)),
+            None => format!("it lived too shortly to be seen{beside}"),
         })
     }
 

@@ -96,6 +96,11 @@ pub fn weight(run: &Run, limit: Limit, row: &Row) -> i64 {
     candidate(row, total_pages(run, limit)).map_or(i64::MIN, |candidate| candidate.badness)
 }
 
+/// The same of one process, dead or alive, as it was last seen.
+pub fn last_seen<'a>(run: &Run, limit: Limit, row: &'a Row) -> Option<Candidate<'a>> {
+    candidate(row, total_pages(run, limit))
+}
+
 /// The same with what the kernel counts for each.
 pub fn line_under(run: &Run, limit: Limit) -> Vec<Candidate<'_>> {
     let pages = total_pages(run, limit);

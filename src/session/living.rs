@@ -31,7 +31,7 @@ impl Run {
             }
         }
         if !changes.died.is_empty() {
-            self.died(at);
+            self.died(at, false);
             self.forget_old_dead(); // it looks at all that live
         }
     }

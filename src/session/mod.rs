@@ -315,7 +315,7 @@ impl Session {
             let same =
                 before.run == entry.run && *limit == *then && entry.at.saturating_sub(before.at) < SAME_KILL_STORY;
             if same || *count == 0 {
-                *sum += count;
+                *sum = sum.saturating_add(*count);
                 *last = victim.clone().or(last.take());
                 *whose = scope.clone().or(whose.take());
                 before.at = if *count > 0 { entry.at } else { before.at };

@@ -76,7 +76,7 @@ impl Run {
         if main.is_some() && self.victims.iter().any(|v| Some(v.host_pid) == main) {
             return true;
         }
-        let all_named = main.is_some() && self.named >= kills;
+        let all_named = main.is_some() && self.named >= kills || self.killed_others(main);
         // The kernel frees about 16 GiB in a second, and a process has not ended before.
         let freeing = Duration::from_millis(self.peak >> 24);
         let left_behind = self.ended.as_ref().map_or(0, |(_, ended)| u64::from(ended.left_behind));

@@ -280,7 +280,7 @@ impl Run {
                 // Told once all was read and removed; it ended when the main process did.
                 let at = ended.wall.map_or(at, |wall| self.origin().saturating_add(wall).min(at));
                 self.ended = Some((at, ended.clone()));
-                self.stories_end(self.outcome() == Some(Outcome::OomKilled));
+                self.stories_end(at, self.outcome() == Some(Outcome::OomKilled));
                 self.moves.over();
                 self.changing.clear();
                 self.growth.clear();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Run, badness};
 use crate::{
-    event::{OomDump, Sample, Scope, Tabled, Victim},
+    event::{Above, OomDump, Sample, Scope, Tabled, Victim},
     units::{Limit, page_size},
 };
 
@@ -54,8 +54,10 @@ pub struct Story {
     pub scope: Option<(Scope, Source)>,
     /// The sandbox's own limit then.
     pub limit: Limit,
-    /// Another limit that was met instead, in bytes, and what was charged under it.
-    pub met: Option<(u64, u64)>,
+    /// Another limit that was met instead, in bytes, and what was charged under it, where that is known.
+    pub met: Option<(u64, Option<u64>)>,
+    /// Shared memory and tmpfs that were charged then, in bytes: nobody's, and not given back when somebody dies.
+    pub shmem: Option<u64>,
     /// Who asked for the memory that was not there.
     pub asker: Option<(Option<i32>, i32, String)>,
     /// How it stood before.
@@ -72,16 +74,24 @@ pub struct Story {
 
 impl Story {
     /// Whose limit it was, by the counters: ours, if it was hit; else that of a tighter group above. The kernel's word stands.
-    fn judge(&mut self, own: bool, tighter: Option<&String>) {
+    fn judge(&mut self, own: bool, tighter: Option<&Above>) {
         let scope = match (&self.scope, own) {
             (Some((_, Source::KernelLog)), _) => return,
             (_, true) => Scope::Own,
             (None, false) => match tighter {
-                Some(group) => Scope::Above { group: group.clone() },
+                Some(above) => {
+                    self.met = Some((above.limit, None));
+                    Scope::Above { group: above.group.clone().unwrap_or_default() }
+                }
                 None => return,
             },
             (Some(_), false) => return,
         };
+        if scope == Scope::Own
+            && let Some(limit) = self.limit.bytes()
+        {
+            self.before.usage = self.before.usage.max(limit); // a charge did not fit: the last sample was before that
+        }
         self.scope = Some((scope, Source::Counters));
     }
 
@@ -158,7 +168,7 @@ impl Stories {
 
     /// How many came before those.
     pub fn forgotten(&self) -> u64 {
-        self.count - self.told.len() as u64
+        self.count.saturating_sub(self.told.len() as u64)
     }
 
     /// Whose limit the newest kill was for, where that is known.
@@ -170,7 +180,7 @@ impl Stories {
         if self.told.len() == KEPT {
             self.told.remove(0);
         }
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         self.told.push(story);
         let last = self.told.len() - 1;
         &mut self.told[last]
@@ -198,6 +208,12 @@ impl Run {
             self.stories.last_hit = Some(at);
         }
         // Where the counter leapt, the newest have a story, and the others are counted.
+        // Those that were named before they were counted happened when they were.
+        let before = self.oom_kills().unwrap_or(0);
+        if sample.oom_kills.unwrap_or(0) > before {
+            let uncounted = usize::try_from(self.stories.count.saturating_sub(before)).unwrap_or(0);
+            self.stories.told.iter_mut().rev().take(uncounted).for_each(|story| story.at = at);
+        }
         let kills = sample.oom_kills.unwrap_or(0).max(self.stories.count);
         let missing = (kills - self.stories.count).min(KEPT as u64);
         self.stories.count = kills - missing;
@@ -207,7 +223,7 @@ impl Run {
         }
         let moment = moment(at, sample);
         let own = self.stories.last_hit.is_some_and(|hit| at.saturating_sub(hit) <= HIT_AND_KILL);
-        let tighter = self.tighter_above_group();
+        let tighter = self.tighter();
         let newest = self.stories.told.last().map(|story| story.at);
         for story in self.stories.told.iter_mut().rev() {
             // What follows the next kill is that one's.
@@ -215,16 +231,18 @@ impl Run {
             if over && story.after.is_some() {
                 break;
             }
-            story.after = Some(moment);
+            // Others may take at once what it gave back.
+            if story.after.is_none_or(|after| moment.usage <= after.usage) {
+                story.after = Some(moment);
+            }
             story.judge(own, tighter.as_ref().filter(|_| at > story.at));
         }
     }
 
-    /// The group above that a kill is for which our own limit was not the reason of.
-    fn tighter_above_group(&self) -> Option<String> {
-        let above = self.above.as_ref()?;
-        let tighter = self.limit_in_force().bytes().is_none_or(|limit| above.limit < limit);
-        Some(above.group.clone().unwrap_or_default()).filter(|_| tighter)
+    /// The limit above that a kill is for which our own limit was not the reason of.
+    fn tighter(&self) -> Option<Above> {
+        let tighter = |above: &&Above| self.limit_in_force().bytes().is_none_or(|limit| above.limit < limit);
+        self.above.as_ref().filter(tighter).cloned()
     }
 
     /// The kernel named a victim.
@@ -234,14 +252,24 @@ impl Run {
         let dump = self.stories.dump.take().filter(|dump| dump.host_pid == victim.host_pid);
         let limit = self.limit_in_force();
         let new = self.story(at);
+        let last_seen = self.processes.get(&victim.host_pid).and_then(|row| badness::last_seen(self, limit, row));
+        let last_seen = last_seen.as_ref().map(seen);
         // A kill that was counted long ago lost its name: the log was overrun.
         let waits = |story: &Story| story.who.is_none() && at.saturating_sub(story.at) <= KILL_AND_DEATH;
-        let unnamed = self.stories.told.iter().position(waits);
+        // Of several the one in whose moment it died; who was never seen is named late, and the oldest is his.
+        let row = self.processes.get(&victim.host_pid);
+        let died = row.map(|row| row.died.unwrap_or(at)).unwrap_or_default();
+        let told = self.stories.told.iter().enumerate().filter(|(_, story)| waits(story));
+        let unnamed = told.min_by_key(|(_, story)| story.at.abs_diff(died)).map(|(place, _)| place);
         let story = match unnamed {
             Some(place) => &mut self.stories.told[place],
             None => self.stories.open(new),
         };
         story.who = Some((who, Source::KernelLog));
+        if let Some(last) = last_seen.filter(|last| story.line.0.iter().all(|of| of.host_pid != last.host_pid)) {
+            story.line.0.truncate(BESIDE - 1);
+            story.line.0.push(last);
+        }
         if victim.machine {
             story.scope = Some((Scope::Machine, Source::KernelLog));
         }
@@ -250,43 +278,61 @@ impl Run {
         }
     }
 
-    /// Somebody died: where the kernel's log is not to be read, the one that the kernel would have taken first was the victim. The main process tells
-    /// by itself how it ended.
-    pub(super) fn died(&mut self, at: Duration) {
+    /// Somebody died: where the kernel's log is not to be read, the victim is found by who stood in line and is dead: the first of those. Who is not in it was dead
+    /// before, and was the victim if it was larger than all. The main process tells by itself how it ended: while it stands before the others, that is waited for.
+    pub(super) fn died(&mut self, at: Duration, ended: bool) {
         if self.started.kernel_log {
             return;
         }
         let main = self.running.and_then(|(.., host_pid)| host_pid);
-        let limit = self.limit_in_force();
-        let named = |pid: i32| self.stories.told.iter().any(|story| story.is_of(pid));
-        let mut dead: Vec<_> = self.processes.values().filter(|row| row.died.is_some()).collect();
-        dead.retain(|row| Some(row.process.host_pid) != main && !named(row.process.host_pid));
-        dead.sort_by_key(|row| badness::weight(self, limit, row));
-        let mut found = Vec::new();
-        for (place, story) in self.stories.told.iter().enumerate().filter(|(_, story)| story.who.is_none()) {
-            let from = story.at.saturating_sub(AFTERMATH);
-            let fits = |row: &&super::Row| {
-                row.died.is_some_and(|died| died >= from && died <= story.at.saturating_add(KILL_AND_DEATH))
-            };
-            if let Some(index) = dead.iter().rposition(fits).filter(|_| at >= from) {
-                let process = &dead.remove(index).process;
-                found.push((place, self.who(process.host_pid, &process.name, process.pid)));
+        for place in 0..self.stories.told.len() {
+            let story = &self.stories.told[place];
+            if story.who.is_some() || at.saturating_sub(story.at) > KILL_AND_DEATH {
+                continue;
             }
-        }
-        for (place, who) in found {
-            if let Some(row) = self.processes.get_mut(&who.host_pid) {
+            let Some(host_pid) = self.dead_first(story, main, ended) else { continue };
+            let who = self.who(host_pid, "", None);
+            if let Some(row) = self.processes.get_mut(&host_pid) {
                 row.oom_killed = true;
             }
             self.stories.told[place].who = Some((who, Source::Samples));
         }
     }
 
+    /// The first in a story's line that is dead and has no story of its own.
+    fn dead_first(&self, story: &Story, main: Option<i32>, ended: bool) -> Option<i32> {
+        let free = |pid: &i32| !self.stories.told.iter().any(|story| story.is_of(*pid));
+        let dead = |pid: &i32| self.processes.get(pid).is_none_or(|row| row.died.is_some());
+        let from = story.at.saturating_sub(HIT_AND_KILL);
+        let limit = story.limit;
+        let before = self.processes.values().filter(|row| {
+            let pid = row.process.host_pid;
+            let recently = row.died.is_some_and(|died| died >= from && died <= story.at);
+            recently && Some(pid) != main && story.line.0.iter().all(|of| of.host_pid != pid)
+        });
+        let largest = before.max_by_key(|row| badness::weight(self, limit, row));
+        let first = story.line.0.first().map_or(i64::MIN, |first| first.badness);
+        if let Some(row) = largest.filter(|row| in_bytes(badness::weight(self, limit, row)) > first) {
+            return Some(row.process.host_pid).filter(free);
+        }
+        for of in &story.line.0 {
+            match of.host_pid {
+                pid if Some(pid) == main && !ended => return None,
+                pid if Some(pid) != main && dead(&pid) && free(&pid) => return Some(pid),
+                _ => {}
+            }
+        }
+        None
+    }
+
     /// The run has ended: whether the main process was a victim is told by how it ended.
-    pub(super) fn stories_end(&mut self, main_was_victim: bool) {
+    pub(super) fn stories_end(&mut self, at: Duration, main_was_victim: bool) {
         self.stories.dump = None;
-        let tighter = self.tighter_above_group();
+        let tighter = self.tighter();
         self.stories.told.iter_mut().for_each(|story| story.judge(false, tighter.as_ref()));
-        let Some((_, pid, Some(host_pid))) = self.running.filter(|_| main_was_victim) else { return };
+        let Some((_, pid, Some(host_pid))) = self.running.filter(|_| main_was_victim) else {
+            return self.died(at, true);
+        };
         let who = self.who(host_pid, "", Some(pid));
         let told = &mut self.stories.told;
         if told.iter().any(|story| story.is_of(host_pid)) {
@@ -295,6 +341,13 @@ impl Run {
         if let Some(story) = told.iter_mut().rev().find(|story| story.who.is_none()) {
             story.who = Some((who, Source::WaitStatus));
         }
+    }
+
+    /// Whether each kill has a victim, and it is not this process.
+    pub(super) fn killed_others(&self, host_pid: Option<i32>) -> bool {
+        let told = &self.stories.told;
+        let other = |story: &Story| story.who.as_ref().is_some_and(|(who, _)| Some(who.host_pid) != host_pid);
+        host_pid.is_some() && self.stories.forgotten() == 0 && told.iter().all(other)
     }
 
     /// What can be said of a kill before anything is known of it but that it happened.
@@ -306,7 +359,7 @@ impl Run {
         let last_at = self.history.points().last().map(|point| point.at);
         let before = self.last.as_ref().zip(last_at).map(|(sample, at)| moment(at, sample)).unwrap_or_default();
         let waited_us = before.waited_us.or(self.pressure.map(|pressure| pressure.some_us));
-        let from = at.saturating_sub(PAST).max(self.at);
+        let from = at.saturating_sub(PAST).max(self.origin());
         let points = self.history.columns(from, at, POINTS);
         let mut past: Vec<(Duration, u64)> = points.iter().flatten().map(|p| (p.at, p.usage.max(p.peak))).collect();
         past.dedup_by_key(|(at, _)| *at);
@@ -316,6 +369,7 @@ impl Run {
             scope: None,
             limit,
             met: None,
+            shmem: self.stat.map(|stat| stat.shmem),
             asker: None,
             before: Moment { waited_us, ..before },
             after: None,
@@ -330,7 +384,12 @@ impl Run {
         let row = self.processes.get(&host_pid);
         let mut parents = Vec::new();
         let mut next = row.map(|row| row.process.parent);
+        let mut passed = vec![host_pid];
         while let Some(row) = next.and_then(|pid| self.processes.get(&pid)).filter(|_| parents.len() < BESIDE) {
+            if passed.contains(&row.process.host_pid) {
+                break; // a recording can say that
+            }
+            passed.push(row.process.host_pid);
             parents.push((row.process.name.clone(), row.process.pid, row.process.host_pid));
             next = Some(row.process.parent);
         }
@@ -351,7 +410,7 @@ impl Run {
 fn take_dump(story: &mut Story, dump: OomDump, own: Limit, machine: u64) {
     let limit = dump.limit.filter(|_| dump.scope != Scope::Machine).unwrap_or(machine);
     if matches!(dump.scope, Scope::Above { .. } | Scope::Inside { .. }) {
-        story.met = dump.limit.zip(dump.usage);
+        story.met = dump.limit.map(|limit| (limit, dump.usage));
     } else if dump.scope == Scope::Own
         && let Some(usage) = dump.usage
     {
@@ -365,6 +424,10 @@ fn take_dump(story: &mut Story, dump: OomDump, own: Limit, machine: u64) {
     if count > 0 {
         let mut line: Vec<InLine> = dump.table.into_iter().map(|row| in_line(row, limit)).collect();
         line.sort_by_key(|of| std::cmp::Reverse(of.badness));
+        let victim = line.iter().position(|of| of.host_pid == dump.host_pid);
+        if let Some(place) = victim.filter(|place| *place >= BESIDE) {
+            line.swap(place, BESIDE - 1);
+        }
         line.truncate(BESIDE);
         story.line = (line, Source::KernelLog);
         story.more = count.saturating_sub(BESIDE) + dump.left_out as usize;

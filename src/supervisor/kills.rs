@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{live::Live, outbox::Outbox};
 use crate::{
-    cgroup,
+    cgroup::{self, Detail},
     event::{Asker, Event, Killer, Note, OomDump, Scope, Status, Tabled, Victim},
     oom::{Dump, KernelLog, Killed, Said, TableRow},
     units::page_size,
@@ -13,8 +13,17 @@ use crate::{
 /// How many rows of the kernel's table are told: those it would take first.
 const TABLED: usize = 32;
 
-/// A kill in the kernel's log and in our counter are found at most so far apart.
-const CLAIMED_WITHIN: Duration = Duration::from_secs(1);
+/// A kill in the kernel's log and in our counter are found at most so far apart; and so long it waits for a line that is surely ours.
+const TOGETHER: Duration = Duration::from_millis(200);
+
+/// What the log says that may be about us.
+enum Line {
+    Dump(OomDump),
+    /// Surely ours.
+    Ours(Killed),
+    /// Gone, and never seen.
+    Unknown(Killed),
+}
 
 /// Kills in the kernel's log whose victims were never seen in the sandbox: who lives for a few milliseconds only is not. They may be of another group.
 #[derive(Default)]
@@ -22,25 +31,66 @@ pub struct Unclaimed {
     lines: Vec<(Instant, Killed)>,
     /// How many victims were named so far.
     named: u64,
+    /// How many kills were counted when it was looked at last, and when that had risen.
+    counted: u64,
+    moved: Option<Instant>,
 }
 
 impl Live {
-    /// Takes the kernel's log: whom it killed, and why.
+    /// Takes the kernel's log: whom it killed, and why. A kill is counted before it is printed (`__oom_kill_process`), so that the counter, read now, has all
+    /// that is read here.
     pub fn kernel_log(&mut self, log: &mut KernelLog, out: &mut Outbox) {
+        let said = log.drain();
+        let now = Instant::now();
+        let mut counted = self.kills();
+        if said.iter().any(|said| matches!(said, Said::Killed(_)))
+            && let Ok(sample) = self.group.sample(Detail::Full)
+        {
+            counted = sample.oom_kills.unwrap_or(counted);
+            out.push(Event::Sample(sample)); // what follows from it waits for the next one
+        }
         let group = self.group.path();
-        for said in log.drain() {
+        let mut ours = Vec::new();
+        for said in said {
             match said {
                 Said::Chosen(dump) if is_in(&dump.group, &group) => {
                     self.ours.add(dump.pid);
-                    let dump = self.dump(dump, &group);
-                    out.push(Event::OomDump(Box::new(dump)));
+                    ours.push(Line::Dump(self.dump(dump, &group)));
                 }
-                Said::Killed(killed) if self.ours.take(killed.pid) => self.named(killed, out),
-                Said::Killed(killed) => self.unclaimed.lines.push((Instant::now(), killed)),
-                _ => {}
+                Said::Chosen(_) => {}
+                Said::Killed(killed) => ours.extend(self.whose(killed, &group)),
             }
         }
-        self.claim(Instant::now(), out);
+        let known = ours.iter().filter(|line| matches!(line, Line::Ours(_))).count() as u64;
+        if counted.saturating_sub(self.unclaimed.named) <= known {
+            // Every kill of ours has its name: the others are of other groups.
+            self.unclaimed.lines.clear();
+            ours.retain(|line| !matches!(line, Line::Unknown(_)));
+        }
+        for line in ours {
+            match line {
+                Line::Dump(dump) => out.push(Event::OomDump(Box::new(dump))),
+                Line::Ours(killed) => self.named(killed, out),
+                Line::Unknown(killed) => self.unclaimed.lines.push((now, killed)),
+            }
+        }
+    }
+
+    /// Whose the victim is: known to us, or still there to be asked; `None` for another group's.
+    fn whose(&mut self, mut killed: Killed, group: &str) -> Option<Line> {
+        if self.ours.take(killed.pid) {
+            return Some(Line::Ours(killed));
+        }
+        killed.pid = process_of(killed.pid).unwrap_or(killed.pid);
+        if self.ours.take(killed.pid) {
+            return Some(Line::Ours(killed));
+        }
+        match is_member(killed.pid, group) {
+            Some(true) => Some(Line::Ours(killed)),
+            Some(false) => None,
+            None if self.settings.limit().bytes().is_some_and(|limit| killed.held > limit) => None,
+            None => Some(Line::Unknown(killed)),
+        }
     }
 
     fn named(&mut self, killed: Killed, out: &mut Outbox) {
@@ -57,11 +107,20 @@ impl Live {
         }));
     }
 
-    /// Takes a victim for ours that we never saw, where our counter misses a name for each such line there is.
-    pub(super) fn claim(&mut self, now: Instant, out: &mut Outbox) {
-        self.unclaimed.lines.retain(|(at, _)| now.saturating_duration_since(*at) < CLAIMED_WITHIN);
-        let missing = self.kills().saturating_sub(self.unclaimed.named);
-        if self.unclaimed.lines.len() as u64 <= missing {
+    /// Takes a victim for ours that we never saw and that is gone, where our counter misses a name for each such line that came when it moved, and no line
+    /// that is surely ours has come by then. One that held more than may be held here is none of ours.
+    pub(super) fn claim(&mut self, now: Instant, last: bool, out: &mut Outbox) {
+        let limit = self.settings.limit().bytes().unwrap_or(u64::MAX);
+        let kills = self.kills();
+        if kills > std::mem::replace(&mut self.unclaimed.counted, kills) {
+            self.unclaimed.moved = Some(now);
+        }
+        let apart = |at: &Instant, moved: Instant| at.max(&moved).saturating_duration_since(*at.min(&moved));
+        let moved = self.unclaimed.moved.unwrap_or(now);
+        self.unclaimed.lines.retain(|(at, killed)| apart(at, moved) < TOGETHER && killed.held <= limit);
+        let missing = kills.saturating_sub(self.unclaimed.named);
+        let waited = last || now.saturating_duration_since(moved) >= TOGETHER;
+        if waited && self.unclaimed.lines.len() as u64 <= missing {
             for (_, killed) in std::mem::take(&mut self.unclaimed.lines) {
                 self.named(killed, out);
             }
@@ -113,7 +172,10 @@ impl Live {
         OomDump {
             host_pid: dump.pid,
             scope,
-            asker: dump.asker.map(|(pid, name)| Asker { host_pid: pid, pid: self.pid_inside(pid), name }),
+            asker: dump.asker.map(|(thread, name)| {
+                let host_pid = process_of(thread).unwrap_or(thread);
+                Asker { host_pid, pid: self.pid_inside(host_pid), name }
+            }),
             usage: dump.stood.map(|(usage, ..)| usage),
             limit: dump.stood.map(|(_, limit, _)| limit),
             limit_hits: dump.stood.map(|(.., hits)| hits),
@@ -126,4 +188,16 @@ impl Live {
 /// Whether a group lies below another one.
 fn is_in(group: &str, parent: &str) -> bool {
     group.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The process of a thread, by its own word (`Tgid` in /proc/PID/status), while it is there.
+fn process_of(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+}
+
+/// Whether a process is in this group, or below it, in any hierarchy; `None` when it is gone. One that was killed and not reaped yet says it still.
+fn is_member(pid: i32, group: &str) -> Option<bool> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    Some(text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).any(|of| of == group || is_in(of, group)))
 }

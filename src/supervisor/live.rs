@@ -190,7 +190,7 @@ impl Live {
                     self.look(now, out);
                 }
                 out.push(Event::Sample(sample));
-                self.claim(now, out);
+                self.claim(now, false, out);
                 if killed {
                     self.settings.tell(&*self.group, out); // a limit above may be new
                 }
@@ -299,7 +299,7 @@ impl Live {
             if kills > std::mem::replace(&mut self.kills, kills) {
                 self.settings.tell(&*self.group, out);
             }
-            self.claim(Instant::now(), out);
+            self.claim(Instant::now(), true, out);
         }
         if !died.is_empty() {
             out.push(Event::Processes(died));

@@ -139,11 +139,11 @@ fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View)
     let come = ((share * f64::from(area.width)).ceil() as usize).clamp(1, columns.len());
     let come = if view.replay.is_some() { come } else { columns.len() };
     if let Some(before) = before(view) {
-        let there = |at: Duration| at.saturating_sub(origin) + before.origin();
+        let there = |at: Duration| at.saturating_sub(origin).saturating_add(before.origin());
         let columns = before.history.columns(there(from), there(end), usize::from(area.width));
         let over = before.ended.as_ref().map_or(usize::MAX, |(at, _)| {
-            let share =
-                (*at + origin).saturating_sub(before.origin() + from).as_secs_f64() / (end - from).as_secs_f64();
+            let share = (at.saturating_add(origin)).saturating_sub(before.origin().saturating_add(from)).as_secs_f64()
+                / end.saturating_sub(from).as_secs_f64();
             (share * f64::from(area.width)) as usize
         });
         let upto = come.min(over.saturating_add(1));

@@ -58,7 +58,7 @@ fn kills_in_quick_succession_have_each_its_story() {
     assert_eq!(victims.len(), pids.len(), "each worker, in order");
     for story in told {
         let before = story["before"]["usage_bytes"].as_u64().unwrap();
-        assert!(before >= 20 * M && before < 22 * M, "{story:#}");
+        assert!((20 * M..22 * M).contains(&before), "{story:#}");
         assert!(story["after"]["usage_bytes"].as_u64() < Some(20 * M), "{story:#}");
         assert_eq!((&story["victim"]["name"], &story["scope"]), (&"worker".into(), &"own".into()), "{story:#}");
         assert_eq!(story["sources"]["victim"], "kernel_log", "{story:#}");

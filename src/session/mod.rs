@@ -18,6 +18,7 @@ mod run;
 pub mod since;
 mod stall;
 mod stories;
+mod story;
 pub(crate) mod verdict;
 
 use std::time::Duration;
@@ -38,7 +39,8 @@ pub use pauses::{Paused, Pauses};
 pub use row::Row;
 pub use run::{Mark, Run};
 pub use stall::{Stall, Stalls};
-pub use stories::{InLine, Moment, Source, Stories, Story, Who};
+pub use stories::Stories;
+pub use story::{InLine, Moment, Source, Story, Who};
 pub use verdict::{Parts, Verdict, Whom};
 
 /// How many entries the log keeps.

@@ -173,9 +173,11 @@ fn who_writes_and_reads_more_than_fits_is_never_stalled() {
     if !kernel_tier("who_writes_and_reads_more_than_fits_is_never_stalled") {
         return;
     }
+    if emulated() {
+        return not_here("who_writes_and_reads_more_than_fits_is_never_stalled"); // its disk is too slow to fill a limit
+    }
     let dir = tempfile::tempdir_in("/var/tmp").unwrap();
-    // An emulated machine writes some megabytes a second.
-    let (limit, mib, again) = if emulated() { ("8M", 24, 16) } else { ("50M", 300, 100) };
+    let (limit, mib, again) = ("50M", 300, 100);
     let write = format!("dd if=/dev/zero of=f bs=1M count={mib} status=none");
     let little = format!("dd if=/dev/zero of=f bs=4k count={} status=none", mib * 256);
     for n in 0..times(20) {
@@ -188,8 +190,7 @@ fn who_writes_and_reads_more_than_fits_is_never_stalled() {
         let read = format!("{make}; {}", for_a_while("dd if=g of=/dev/null bs=4k status=none"));
         let result = goes_on(&format!("{n}: reading the same again and again"), limit, dir.path(), &read);
         let refaults = result["stat"]["refaults"].as_u64().unwrap_or(0);
-        let fewest = if emulated() { 100 } else { 10_000 };
-        assert!(refaults > fewest, "it never had to read again: {refaults} refaults");
+        assert!(refaults > 10_000, "it never had to read again: {refaults} refaults");
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     story::{InLine, Moment, Source, Story, Who},
 };
 use crate::{
-    event::{Above, OomDump, Sample, Scope, Tabled, Victim},
+    event::{Above, Controller, OomDump, Sample, Scope, Started, Tabled, Victim},
     units::{Limit, page_size},
 };
 
@@ -159,7 +159,7 @@ impl Run {
             story.scope = Some((Scope::Machine, Source::KernelLog));
         }
         if let Some(dump) = dump {
-            take_dump(story, dump, limit, self.started.mem_total);
+            take_dump(story, dump, &self.started, limit);
         }
     }
 
@@ -199,6 +199,12 @@ impl Run {
         let first = story.line.0.first().map_or(i64::MIN, |first| first.badness);
         if let Some(row) = largest.filter(|row| in_bytes(badness::weight(self, limit, row)) > first) {
             return Some(row.process.host_pid).filter(free);
+        }
+        // Who has no memory left when it is first seen is dying already.
+        let dying = |pid: i32| self.processes.get(&pid).is_some_and(|row| row.process.usage.rss == 0);
+        let gone = story.line.0.iter().map(|of| of.host_pid).find(|pid| dying(*pid) && Some(*pid) != main);
+        if let Some(pid) = gone.filter(|pid| dead(pid) && free(pid)) {
+            return Some(pid);
         }
         for of in &story.line.0 {
             match of.host_pid {
@@ -292,7 +298,10 @@ impl Run {
 }
 
 /// Takes in what the kernel's dump says.
-fn take_dump(story: &mut Story, dump: OomDump, own: Limit, machine: u64) {
+fn take_dump(story: &mut Story, dump: OomDump, run: &Started, own: Limit) {
+    let machine = run.mem_total;
+    // v2's own counter is another one than `failcnt`, which it prints all the same.
+    let hits = dump.limit_hits.filter(|_| run.controller == Controller::V1);
     let limit = dump.limit.filter(|_| dump.scope != Scope::Machine).unwrap_or(machine);
     if matches!(dump.scope, Scope::Above { .. } | Scope::Inside { .. }) {
         story.met = dump.limit.map(|limit| (limit, dump.usage));
@@ -300,7 +309,7 @@ fn take_dump(story: &mut Story, dump: OomDump, own: Limit, machine: u64) {
         && let Some(usage) = dump.usage
     {
         // The kernel's own reading of that instant.
-        story.before = Moment { usage, limit_hits: dump.limit_hits.or(story.before.limit_hits), ..story.before };
+        story.before = Moment { usage, limit_hits: hits.or(story.before.limit_hits), ..story.before };
         story.limit = dump.limit.map_or(own, |limit| if own.bytes().is_none() { own } else { Limit::Bytes(limit) });
     }
     story.scope = Some((dump.scope, Source::KernelLog));

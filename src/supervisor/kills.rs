@@ -13,8 +13,12 @@ use crate::{
 /// How many rows of the kernel's table are told: those it would take first.
 const TABLED: usize = 32;
 
-/// A kill in the kernel's log and in our counter are found at most so far apart; and so long it waits for a line that is surely ours.
+/// A kill that was counted is printed after this at the latest, on a machine that has time for it; and on any other.
+const PRINTED: Duration = Duration::from_millis(20);
 const TOGETHER: Duration = Duration::from_millis(200);
+
+/// A line that nobody has claimed for so long is nobody's here.
+const LOST: Duration = Duration::from_secs(1);
 
 /// What the log says that may be about us.
 enum Line {
@@ -115,12 +119,14 @@ impl Live {
         if kills > std::mem::replace(&mut self.unclaimed.counted, kills) {
             self.unclaimed.moved = Some(now);
         }
-        let apart = |at: &Instant, moved: Instant| at.max(&moved).saturating_duration_since(*at.min(&moved));
-        let moved = self.unclaimed.moved.unwrap_or(now);
-        self.unclaimed.lines.retain(|(at, killed)| apart(at, moved) < TOGETHER && killed.held <= limit);
+        let age = |at: Instant| now.saturating_duration_since(at);
+        self.unclaimed.lines.retain(|(at, killed)| age(*at) < LOST && killed.held <= limit);
         let missing = kills.saturating_sub(self.unclaimed.named);
-        let waited = last || now.saturating_duration_since(moved) >= TOGETHER;
-        if waited && self.unclaimed.lines.len() as u64 <= missing {
+        // Where kill follows kill there is no moment at which all of ours have their names.
+        let calm = self.unclaimed.moved.is_none_or(|moved| age(moved) >= PRINTED);
+        let old = self.unclaimed.lines.iter().all(|(at, _)| age(*at) >= TOGETHER);
+        let fresh = self.unclaimed.lines.iter().any(|(at, _)| age(*at) < PRINTED);
+        if (last || old || calm && !fresh) && self.unclaimed.lines.len() as u64 <= missing {
             for (_, killed) in std::mem::take(&mut self.unclaimed.lines) {
                 self.named(killed, out);
             }

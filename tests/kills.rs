@@ -29,6 +29,23 @@ fn to_its_end(mut run: impl FnMut() -> Ended) -> Ended {
     panic!("the kernel takes the main process each time");
 }
 
+/// That these are the victims, each once, in the order of their deaths; how many have no pid inside. Who lived for less than it takes to look at it is known
+/// by its pid outside alone, and named late: the order then is that of the names.
+fn in_order(told: &[i64], real: &[i64]) -> usize {
+    assert!(told.len() >= real.len(), "{told:?}, {real:?}");
+    let mut known: Vec<i64> = told.iter().copied().filter(|pid| *pid != 0).collect();
+    let unseen = told.len() - known.len();
+    if unseen == 0 {
+        assert_eq!(&told[..real.len()], real);
+    }
+    known.sort_unstable();
+    let all = known.len();
+    known.dedup();
+    assert_eq!(known.len(), all, "each once: {told:?}");
+    assert!(told.len() > real.len() || known.iter().all(|pid| real.contains(pid)), "{told:?}, {real:?}");
+    unseen
+}
+
 /// A copy of `tail` by another name: `tail /dev/zero` fills memory until it is killed, and its name is the kernel's for it.
 fn hog(dir: &Path, name: &str) -> PathBuf {
     let path = dir.join(name);
@@ -51,17 +68,19 @@ fn kills_in_quick_succession_have_each_its_story() {
     let pids: Vec<i64> = ended.out.lines().filter_map(|line| line.parse().ok()).collect();
     let told = stories(&ended);
     let victims: Vec<i64> = told.iter().map(|story| story["victim"]["pid"].as_i64().unwrap_or(0)).collect();
-    // Who lived for less than it takes to look at it is known by its pid outside alone.
-    let unseen = victims.iter().filter(|pid| **pid == 0).count();
+    let unseen = in_order(&victims, &pids);
     assert!(unseen <= 3 || emulated(), "{victims:?}");
-    assert!(victims.iter().zip(&pids).all(|(told, real)| *told == 0 || told == real), "{victims:?}, {pids:?}");
-    assert_eq!(victims.len(), pids.len(), "each worker, in order");
+    let unnamed = told.iter().filter(|story| story["victim"].is_null()).count();
+    assert!(unnamed == 0 || emulated() && unnamed <= 3, "{told:#?}");
     for story in told {
         let before = story["before"]["usage_bytes"].as_u64().unwrap();
         assert!((19 * M..22 * M).contains(&before), "{story:#}");
         assert!(story["after"]["usage_bytes"].as_u64() < Some(20 * M), "{story:#}");
-        assert_eq!((&story["victim"]["name"], &story["scope"]), (&"worker".into(), &"own".into()), "{story:#}");
-        assert_eq!(story["sources"]["victim"], "kernel_log", "{story:#}");
+        assert_eq!(story["scope"], "own", "{story:#}");
+        if story["victim"].is_null() {
+            continue;
+        }
+        assert_eq!((&story["victim"]["name"], &story["sources"]["victim"]), (&"worker".into(), &"kernel_log".into()));
         assert!(story["victim"]["held_bytes"].as_u64().unwrap().abs_diff(20 * M) < 4 * M, "{story:#}");
         assert!(story["after"]["limit_hits"].as_u64() > Some(0), "{story:#}");
         let line = story["line"].as_array().unwrap();
@@ -98,7 +117,7 @@ fn kills_in_another_sandbox_are_not_told_as_ours() {
             let pids: Vec<i64> = ended.out.lines().filter_map(|line| line.parse().ok()).collect();
             let named: Vec<i64> = told.iter().map(|story| story["victim"]["pid"].as_i64().unwrap_or(0)).collect();
             assert!(ended.outcome() == "oom_killed" || pids.len() as u64 == rounds, "{}", ended.err);
-            assert!(named.iter().zip(&pids).all(|(told, real)| *told == 0 || told == real), "{named:?}, {pids:?}");
+            in_order(&named, &pids);
             assert!(told.iter().all(|story| story["victim"]["held_bytes"].as_u64() <= Some(most)), "{told:?}");
         }
     }
@@ -189,7 +208,9 @@ fn no_name_is_misread_or_reaches_the_terminal_as_anything_but_text() {
         assert_eq!(story["victim"]["name"], name, "{story:#}");
         assert_eq!(story["sources"]["victim"], "kernel_log");
         let line = story["line"].as_array().unwrap();
-        assert!(line.iter().any(|of| of["name"] == name), "{story:#}");
+        // Without the kernel's table it stands there as it was last seen, which may be before it became this.
+        let kernels = story["sources"]["line"] == "kernel_log";
+        assert!(!kernels || line.iter().any(|of| of["name"] == name), "{story:#}");
         assert!(!ended.err.contains('\u{1b}') && !ended.err.contains("two\nlines"), "{:?}", ended.err);
     }
 }

@@ -197,7 +197,9 @@ impl Run {
         });
         let largest = before.max_by_key(|row| badness::weight(self, limit, row));
         let first = story.line.0.first().map_or(i64::MIN, |first| first.badness);
-        if let Some(row) = largest.filter(|row| in_bytes(badness::weight(self, limit, row)) > first) {
+        // Sizes can be old: who was dead before must have held a good part of what was in use.
+        let held = |row: &&super::Row| row.process.usage.anon >= story.before.usage / 4;
+        if let Some(row) = largest.filter(|row| held(row) && in_bytes(badness::weight(self, limit, row)) > first) {
             return Some(row.process.host_pid).filter(free);
         }
         // Who has no memory left when it is first seen is dying already.
@@ -229,15 +231,18 @@ impl Run {
         if told.iter().any(|story| story.is_of(host_pid)) {
             return;
         }
-        if let Some(story) = told.iter_mut().rev().find(|story| story.who.is_none()) {
-            story.who = Some((who, Source::WaitStatus));
+        if let Some(story) = told.iter_mut().rev().find(|story| !story.is_sure()) {
+            let wrong = story.who.replace((who, Source::WaitStatus));
+            if let Some(row) = wrong.and_then(|(wrong, _)| self.processes.get_mut(&wrong.host_pid)) {
+                row.oom_killed = false;
+            }
         }
     }
 
     /// Whether each kill has a victim, and it is not this process.
     pub(super) fn killed_others(&self, host_pid: Option<i32>) -> bool {
         let told = &self.stories.told;
-        let other = |story: &Story| story.who.as_ref().is_some_and(|(who, _)| Some(who.host_pid) != host_pid);
+        let other = |story: &Story| story.is_sure() && host_pid.is_some_and(|pid| !story.is_of(pid));
         host_pid.is_some() && self.stories.forgotten() == 0 && told.iter().all(other)
     }
 

@@ -72,6 +72,14 @@ impl Story {
         self.scope = Some((scope, Source::Counters));
     }
 
+    /// Whether its victim is sure: named by the kernel, or seen with a good part of what was in use.
+    pub(super) fn is_sure(&self) -> bool {
+        self.who.as_ref().is_some_and(|(who, source)| match source {
+            Source::Samples => who.held >= self.before.usage / 4,
+            _ => true,
+        })
+    }
+
     /// Whether it is the story of this process, by its pid outside.
     pub fn is_of(&self, host_pid: i32) -> bool {
         self.who.as_ref().is_some_and(|(who, _)| who.host_pid == host_pid)

@@ -35,7 +35,7 @@ use processes::{next_victim, processes};
 pub use schedule::{MoveDocument, Planning, ScheduleDocument};
 pub use settings::SettingsDocument;
 use settings::settings;
-pub use stories::{AboveDocument, EvidenceDocument, StoryDocument};
+pub use stories::{AboveDocument, EvidenceDocument, StoryDocument, WhoDocument};
 pub use values::{Amount, LimitValue, Max};
 
 /// The version of the document. It rises when a field changes its meaning, not when one is added.

@@ -109,6 +109,13 @@ fn the_picture() -> Vec<u64> {
     t.wait_text("exited 1");
     // A time axis that fits the run: a tenth of a second has its own labels.
     let header = t.text().lines().next().unwrap().to_string();
+    // Why, at a key, and away again.
+    t.keys("w");
+    t.wait("the card", |s| {
+        s.contains("OOM kill of stress (pid ") && s.contains("limit met") && s.contains("Esc close")
+    });
+    t.keys("\x1b");
+    t.wait("the card gone", |s| !s.contains("limit met"));
     assert!(t.text().lines().any(|l| l.contains("┬0") && l.matches('┬').count() >= 3), "{}", t.text());
     t.keys("q");
     assert_eq!(t.end(), 1, "{header}");

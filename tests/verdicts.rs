@@ -404,26 +404,6 @@ fn an_edit_is_undone_and_done_again_and_a_kill_by_a_key_is_said_first() {
     held.end();
 }
 
-/// Numbers that look random, the same in each run of the test.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-
-    fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.below(high - low + 1)
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
-
 /// One mixture: always something anonymous, mostly cache, now and then some that is not written yet, and shared memory.
 fn mixture(dice: &mut Dice, most: u64) -> String {
     let k = |mib: u64, dice: &mut Dice| format!("{}K", dice.between(1024, mib * 1024));

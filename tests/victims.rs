@@ -33,18 +33,6 @@ const WORKER: u64 = 5 * M;
 /// What the kernel holds for each, about, in bytes.
 const KERNEL: u64 = 400 * K;
 
-/// Numbers that look random, the same in each run of the test.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n.max(1)
-    }
-}
-
 /// What is started: who holds how much with which `oom_score_adj`, and the one that then grows.
 #[derive(Clone, Debug)]
 struct Trial {
@@ -268,10 +256,7 @@ fn who_was_named_is_who_the_kernel_killed() {
             most / 1024
         );
     }
-    // Of a few trials one may be wrong on an emulated machine, whose looks are far apart: it was one of eighty.
-    let wrong = trials - right - ties;
-    let few = emulated() && wrong <= 1;
-    assert!(few || wrong * 100 <= trials * 2, "{right} right and {ties} ties of {trials}");
+    assert!((right + ties) * 100 >= trials * 98, "{right} right and {ties} ties of {trials}");
     assert!(close * 2 >= trials, "{close} of {trials} were within 10 %");
     assert!(others * 2 >= trials, "in {others} of {trials} it was not the one that grew");
 }

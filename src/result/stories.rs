@@ -157,7 +157,7 @@ fn document(run: &Run, story: &Story) -> StoryDocument {
         met_limit_bytes: story.met.map(|(limit, _)| limit),
         met_usage_bytes: story.met.and_then(|(_, usage)| usage),
         shmem_bytes: story.shmem,
-        asker: story.asker.as_ref().map(|(pid, host_pid, name)| named(name, *pid, *host_pid)),
+        asker: story.asker.as_ref().map(|asker| named(&asker.name, asker.pid, asker.host_pid)),
         before: moment(run, &story.before),
         after: story.after.as_ref().map(|after| moment(run, after)),
         line: story.line.0.iter().map(in_line).collect(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Language, count, duration, moment};
 use crate::{
-    event::{Above, Controller, Killer, Scope, Victim},
+    event::{Above, Asker, Controller, Killer, Scope, Victim},
     session::{InLine, Run, Source, Story, Who},
     units::{Limit, size},
 };
@@ -132,7 +132,7 @@ impl Language {
             }
         }
         facts.push(("limit met", self.limit_met(story, run)));
-        if let Some((pid, host_pid, name)) = &story.asker {
+        if let Some(Asker { host_pid, pid, name }) = &story.asker {
             let asker = self.process(name, *pid, *host_pid);
             let own = who.is_some_and(|who| who.host_pid == *host_pid);
             let said = if own { "the victim itself".into() } else { format!("{asker}, not the victim") };

@@ -1,7 +1,10 @@
 //! The story of a run's kills, from its document: for a page that is read when the run is long over.
 
 use super::{Language, count, moment_at, processes};
-use crate::result::{EventDocument, RunDocument};
+use crate::{
+    result::{EventDocument, RunDocument, WhoDocument},
+    units::size,
+};
 
 /// How many victims are named.
 const NAMED: usize = 10;
@@ -28,7 +31,15 @@ impl Language {
     fn victims(self, run: &RunDocument, kills: u64) -> String {
         let took = format!("memory ran out: the OOM killer took {}", processes(kills, ""));
         let hits = run.limit_hits.map_or(String::new(), |hits| format!(", after {}", count(hits, "limit hit")));
-        let named: Vec<String> = run.victims.iter().take(NAMED).map(|victim| self.victim(victim)).collect();
+        let mut named: Vec<String> = run.victims.iter().take(NAMED).map(|victim| self.victim(victim)).collect();
+        if named.is_empty() {
+            // The log cannot be read: what the stories found out without it.
+            let seen = run.stories.iter().filter_map(|story| story.victim.as_ref()).take(NAMED);
+            let told = |who: &WhoDocument| {
+                format!("{} held {}", self.process(&who.name, who.pid, who.host_pid), size(who.held_bytes))
+            };
+            named = seen.map(told).collect();
+        }
         let who = match named.len() as u64 {
             0 => ". The kernel's log does not say whom".to_string(),
             n if n < kills => format!(": {}; and {} more", named.join(", "), kills - n),

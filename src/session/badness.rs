@@ -133,7 +133,7 @@ fn candidate(row: &Row, total_pages: u64) -> Option<Candidate<'_>> {
 
 /// `oom_badness`: resident pages, page tables in bytes, swapped-out pages, `oom_score_adj`, and the pages that the group may have. What it comes
 /// to in pages, and the part of `oom_score_adj` in that; `None` for one that is spared.
-fn points(rss: u64, page_tables: u64, swapped: u64, adj: i32, total_pages: u64) -> Option<(i64, i64)> {
+pub fn points(rss: u64, page_tables: u64, swapped: u64, adj: i32, total_pages: u64) -> Option<(i64, i64)> {
     let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let held = whole(rss.saturating_add(swapped).saturating_add(page_tables / page_size()));
     let adj = (adj != SPARED).then(|| i64::from(adj).saturating_mul(whole(total_pages / 1000)))?;
@@ -154,7 +154,8 @@ fn total_pages(run: &Run, limit: Limit) -> u64 {
     (memory / page_size()).saturating_add(swap / page_size())
 }
 
-fn in_bytes(pages: i64) -> i64 {
+/// Pages, in bytes.
+pub fn in_bytes(pages: i64) -> i64 {
     pages.saturating_mul(i64::try_from(page_size()).unwrap_or(i64::MAX))
 }
 

@@ -156,7 +156,7 @@ impl Run {
     /// When the limit that is in force will be full, at the rate of the last seconds; `None` where they say nothing.
     pub fn forecast(&self, now: Duration) -> Option<Forecast> {
         let limit = self.limit_in_force().bytes()?;
-        if self.above.as_ref().is_some_and(|above| above.limit < limit) {
+        if self.tighter().is_some() {
             return None; // who else lives under that one is not known
         }
         let stands = self.ended.is_some() || self.is_paused() || self.settings.frozen == Some(true);

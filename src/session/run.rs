@@ -214,8 +214,13 @@ impl Run {
 
     /// That a limit above the sandbox's is lower, if one is.
     pub(super) fn tighter_above(&self) -> Option<What> {
-        let above = self.above.as_ref().filter(|above| self.limit.bytes().is_none_or(|limit| above.limit < limit))?;
-        Some(What::TighterAbove { above: above.clone(), limit: self.limit })
+        Some(What::TighterAbove { above: self.tighter()?.clone(), limit: self.limit })
+    }
+
+    /// The limit above that is met before ours, if one is.
+    pub(super) fn tighter(&self) -> Option<&Above> {
+        let limit = self.limit_in_force().bytes();
+        self.above.as_ref().filter(|above| limit.is_none_or(|limit| above.limit < limit))
     }
 
     /// Where the run's own time starts: when its main process was let go.

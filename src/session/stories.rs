@@ -10,7 +10,7 @@ use super::{
     story::{InLine, Moment, Source, Story, Who},
 };
 use crate::{
-    event::{Above, Controller, OomDump, Sample, Scope, Started, Tabled, Victim},
+    event::{Controller, OomDump, Sample, Scope, Started, Tabled, Victim},
     units::{Limit, page_size},
 };
 
@@ -92,13 +92,13 @@ impl Run {
         if sample.limit_hits.unwrap_or(0) > self.limit_hits().unwrap_or(0) {
             self.stories.last_hit = Some(at);
         }
-        // Where the counter leapt, the newest have a story, and the others are counted.
         // Those that were named before they were counted happened when they were.
         let before = self.oom_kills().unwrap_or(0);
         if sample.oom_kills.unwrap_or(0) > before {
             let uncounted = usize::try_from(self.stories.count.saturating_sub(before)).unwrap_or(0);
             self.stories.told.iter_mut().rev().take(uncounted).for_each(|story| story.at = at);
         }
+        // Where the counter leapt, the newest have a story, and the others are counted.
         let kills = sample.oom_kills.unwrap_or(0).max(self.stories.count);
         let missing = (kills - self.stories.count).min(KEPT as u64);
         self.stories.count = kills - missing;
@@ -108,7 +108,7 @@ impl Run {
         }
         let moment = moment(at, sample);
         let own = self.stories.last_hit.is_some_and(|hit| at.saturating_sub(hit) <= HIT_AND_KILL);
-        let tighter = self.tighter();
+        let tighter = self.tighter().cloned();
         let newest = self.stories.told.last().map(|story| story.at);
         for story in self.stories.told.iter_mut().rev() {
             // What follows the next kill is that one's.
@@ -122,12 +122,6 @@ impl Run {
             }
             story.judge(own, tighter.as_ref().filter(|_| at > story.at));
         }
-    }
-
-    /// The limit above that a kill is for which our own limit was not the reason of.
-    fn tighter(&self) -> Option<Above> {
-        let tighter = |above: &&Above| self.limit_in_force().bytes().is_none_or(|limit| above.limit < limit);
-        self.above.as_ref().filter(tighter).cloned()
     }
 
     /// The kernel named a victim.
@@ -199,7 +193,9 @@ impl Run {
         let first = story.line.0.first().map_or(i64::MIN, |first| first.badness);
         // Sizes can be old: who was dead before must have held a good part of what was in use.
         let held = |row: &&super::Row| row.process.usage.anon >= story.before.usage / 4;
-        if let Some(row) = largest.filter(|row| held(row) && in_bytes(badness::weight(self, limit, row)) > first) {
+        if let Some(row) =
+            largest.filter(|row| held(row) && badness::in_bytes(badness::weight(self, limit, row)) > first)
+        {
             return Some(row.process.host_pid).filter(free);
         }
         // Who has no memory left when it is first seen is dying already.
@@ -221,7 +217,7 @@ impl Run {
     /// The run has ended: whether the main process was a victim is told by how it ended.
     pub(super) fn stories_end(&mut self, at: Duration, main_was_victim: bool) {
         self.stories.dump = None;
-        let tighter = self.tighter();
+        let tighter = self.tighter().cloned();
         self.stories.told.iter_mut().for_each(|story| story.judge(false, tighter.as_ref()));
         let Some((_, pid, Some(host_pid))) = self.running.filter(|_| main_was_victim) else {
             return self.died(at, true);
@@ -318,7 +314,7 @@ fn take_dump(story: &mut Story, dump: OomDump, run: &Started, own: Limit) {
         story.limit = dump.limit.map_or(own, |limit| if own.bytes().is_none() { own } else { Limit::Bytes(limit) });
     }
     story.scope = Some((dump.scope, Source::KernelLog));
-    story.asker = dump.asker.map(|asker| (asker.pid, asker.host_pid, asker.name));
+    story.asker = dump.asker;
     let count = dump.table.len();
     if count > 0 {
         let mut line: Vec<InLine> = dump.table.into_iter().map(|row| in_line(row, limit)).collect();
@@ -334,9 +330,9 @@ fn take_dump(story: &mut Story, dump: OomDump, run: &Started, own: Limit) {
 }
 
 fn in_line(row: Tabled, limit: u64) -> InLine {
-    let held = row.rss.saturating_add(row.swap).saturating_add(row.page_tables) / page_size();
-    let adj = i64::from(row.oom_score_adj).saturating_mul((limit / page_size() / 1000) as i64);
-    let badness = in_bytes((held as i64).saturating_add(adj));
+    let page = page_size();
+    let points = badness::points(row.rss / page, row.page_tables, row.swap / page, row.oom_score_adj, limit / page);
+    let badness = points.map_or(i64::MIN, |(badness, _)| badness::in_bytes(badness));
     let Tabled { host_pid, pid, name, oom_score_adj, .. } = row;
     InLine { host_pid, pid, name, badness, oom_score_adj }
 }
@@ -350,10 +346,6 @@ fn seen(candidate: &badness::Candidate) -> InLine {
         badness: candidate.then_bytes(),
         oom_score_adj: process.usage.oom_score_adj,
     }
-}
-
-fn in_bytes(pages: i64) -> i64 {
-    pages.saturating_mul(page_size() as i64)
 }
 
 fn moment(at: Duration, sample: &Sample) -> Moment {

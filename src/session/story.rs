@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    event::{Above, Scope},
+    event::{Above, Asker, Scope},
     units::Limit,
 };
 
@@ -36,12 +36,12 @@ pub struct Story {
     /// Shared memory and tmpfs that were charged then, in bytes: nobody's, and not given back when somebody dies.
     pub shmem: Option<u64>,
     /// Who asked for the memory that was not there.
-    pub asker: Option<(Option<i32>, i32, String)>,
+    pub asker: Option<Asker>,
     /// How it stood before.
     pub before: Moment,
     /// How it stood shortly after.
     pub after: Option<Moment>,
-    /// Who could be taken, the first in line first, and where that is from; the victim is one of them.
+    /// Who could be taken, the first in line first, and where that is from; the victim is one of them, if it was seen.
     pub line: (Vec<InLine>, Source),
     /// How many more stood in line.
     pub more: usize,

@@ -147,6 +147,26 @@ pub fn wait_until<T>(most: Duration, mut condition: impl FnMut() -> Option<T>) -
     }
 }
 
+/// Numbers that look random, the same in each run of a test.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n.max(1)
+    }
+
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.below(high - low + 1)
+    }
+
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
 /// A `sandtop` command under way of being written.
 pub struct Sandtop {
     command: Command,

@@ -58,6 +58,11 @@ struct Known {
     due: bool,
 }
 
+/// The pid inside the sandbox of a process that nobody has looked at yet, while it is there (a zombie is).
+pub fn pid_inside(host_pid: i32) -> Option<i32> {
+    Status::read(host_pid)?.pid
+}
+
 /// What is known of the processes of one run.
 #[derive(Default)]
 pub struct ProcessTable {

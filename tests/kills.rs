@@ -227,7 +227,14 @@ fn what_a_program_writes_to_the_kernels_log_is_not_the_kernels_word() {
     let ended = child.wait();
     assert_eq!((ended.outcome(), ended.number("oom_kills")), ("oom_survived", 1), "{}", ended.err);
     let [story] = &stories(&ended)[..] else { panic!("{:#}", ended.field("stories")) };
-    assert_eq!(story["victim"]["name"], "worker", "{story:#}");
+    assert_eq!(story["victim"]["name"], "worker", "{story:#}\n{}", kernels_log());
+}
+
+/// What the kernel's log says of kills, for a test that fails.
+fn kernels_log() -> String {
+    let said = std::process::Command::new("dmesg").output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
+    let said = said.unwrap_or_default();
+    said.lines().filter(|line| line.contains("Killed process")).rev().take(8).collect::<Vec<_>>().join("\n")
 }
 
 /// A limit on the folder that all our groups are in, for as long as this lives.

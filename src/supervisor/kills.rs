@@ -133,6 +133,15 @@ impl Live {
         }
     }
 
+    /// At the end: a kill is counted before it is printed, and whoever is killed may be interrupted between the two.
+    pub(super) fn last_words(&mut self, log: &mut KernelLog, out: &mut Outbox) {
+        let until = Instant::now() + PRINTED;
+        while self.kills() > self.unclaimed.named + self.unclaimed.lines.len() as u64 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+            self.kernel_log(log, out);
+        }
+    }
+
     /// A SIGKILL that was not the OOM killer's: whether systemd-oomd says that it was its.
     pub(super) fn tell_killer(&self, out: &mut Outbox) {
         let killed = self.status() == Some(&Status::Signalled(nix::libc::SIGKILL));
@@ -146,7 +155,8 @@ impl Live {
     fn pid_inside(&self, host_pid: i32) -> Option<i32> {
         match self.main {
             Some((inside, outside)) if outside == host_pid => Some(inside),
-            _ => self.procs.inside(host_pid),
+            // Killed before a sweep has seen it: its parent may not have reaped it yet.
+            _ => self.procs.inside(host_pid).or_else(|| crate::procs::pid_inside(host_pid)),
         }
     }
 

@@ -289,7 +289,8 @@ impl Live {
         }
         // On v2 the very write that killed may be unanswered yet.
         self.settings.finish(&*self.group, out);
-        if let Some(log) = log {
+        let mut log = log;
+        if let Some(log) = &mut log {
             self.kernel_log(log, out); // while the table still knows the victims' pids inside
         }
         let died = self.procs.sweep(&[]);
@@ -298,6 +299,9 @@ impl Live {
             out.push(Event::Sample(sample));
             if kills > std::mem::replace(&mut self.kills, kills) {
                 self.settings.tell(&*self.group, out);
+            }
+            if let Some(log) = log {
+                self.last_words(log, out);
             }
             self.claim(Instant::now(), true, out);
         }

@@ -1,11 +1,15 @@
 //! What is open, focused and scrolled: the screen's own state, and how actions change it. Pure: wishes come out as [`Effect`]s.
 
+use std::rc::Rc;
+
 use tui_input::{Input, backend::crossterm::EventHandler};
 
 use super::{
     input::{Action, Play},
+    keys::KeyMap,
     knobs::{self, Panel},
     menu::{Menu, Stage},
+    pane::SCROLLBACK,
     rows::{self, Cursor},
     undo::{Kind, Undo},
 };
@@ -25,8 +29,10 @@ pub enum Focus {
     Processes,
     /// The log.
     Events,
-    /// The workload's terminal: typing goes to it while the workload lives.
+    /// The workload's terminal.
     Output,
+    /// The chart.
+    Memory,
 }
 
 /// What lies over the screen; one thing at a time.
@@ -116,6 +122,18 @@ pub enum Effect {
     Quit,
 }
 
+/// Who gets what is typed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Typing {
+    /// The workload while its program draws on the whole terminal, else sandtop: the user has not said.
+    #[default]
+    Unsaid,
+    /// The workload, by the user's word.
+    Workload,
+    /// sandtop, by the user's word.
+    Sandtop,
+}
+
 /// The screen's own state.
 #[derive(Clone, Debug, Default)]
 pub struct App {
@@ -123,6 +141,16 @@ pub struct App {
     pub popup: Popup,
     /// The focused region.
     pub focus: Focus,
+    /// Whether the focused region fills the screen.
+    pub enlarged: bool,
+    /// Who gets what is typed.
+    pub typing: Typing,
+    /// Whether the workload's program draws on the whole of its terminal.
+    pub full_screen: bool,
+    /// How many lines the workload's terminal is scrolled back.
+    pub scrolled_back: usize,
+    /// Which key means what.
+    pub keys: Rc<KeyMap>,
     /// Whether a workload lives: only then is there something to type to.
     pub alive: bool,
     /// Whether this is a replay: there is no workload, and nothing to ask before the end.
@@ -149,6 +177,9 @@ impl App {
     /// Takes note of what the session has become; a wish that waited for it.
     pub fn observe(&mut self, session: &Session) -> Option<Effect> {
         self.alive = session.is_alive();
+        if !self.alive {
+            self.typing = Typing::Unsaid;
+        }
         self.notice_pause(session);
         if self.alive {
             return None;
@@ -169,7 +200,8 @@ impl App {
             Action::Rerun if session.is_alive() => self.popup = Popup::ConfirmRerun,
             Action::Rerun => return vec![Effect::Command(Command::Rerun)],
             Action::Kill if session.is_alive() => return vec![Effect::Command(Command::Stop(nix::libc::SIGKILL))],
-            Action::Start if session.is_held() => return vec![Effect::Command(Command::Go)],
+            Action::Open if session.is_held() => return vec![Effect::Command(Command::Go)],
+            Action::Open if self.focus == Focus::Output && !self.replaying => self.type_to(true),
             Action::ShowPause => self.show_pause(session),
             Action::Story if !session.stories().is_empty() => self.popup = Popup::Story(Card::default()),
             Action::Story => {}
@@ -185,11 +217,13 @@ impl App {
                 let frozen = session.run().is_some_and(|run| run.settings.frozen == Some(true));
                 return vec![Effect::Command(Command::Freeze(!frozen))];
             }
-            Action::Kill | Action::Start | Action::Freeze => {}
+            Action::Kill | Action::Open | Action::Freeze => {}
             Action::Help => (self.popup, self.help_top) = (Popup::Help, 0),
             Action::FocusNext => self.focus = self.focus.next(),
-            Action::FocusPrevious => self.focus = self.focus.next().next(),
-            Action::FocusOutput => self.focus = Focus::Output,
+            Action::FocusPrevious => self.focus = self.focus.next().next().next(),
+            Action::TypeOn => self.type_to(true),
+            Action::TypeOrNot => self.type_to(!self.is_typing()),
+            Action::Enlarge => self.enlarged = !self.enlarged,
             Action::Scroll(by) => self.scroll(session, by),
             Action::Knobs => self.popup = Popup::Knobs(Panel::default()),
             Action::Process => self.open_menu(session, Menu::new),
@@ -214,6 +248,36 @@ impl App {
             Action::Play(wish) => return vec![Effect::Play(wish)],
         }
         Vec::new()
+    }
+
+    /// Whether what is typed goes to the workload.
+    pub fn is_typing(&self) -> bool {
+        let wanted = match self.typing {
+            Typing::Unsaid => self.full_screen,
+            Typing::Workload => true,
+            Typing::Sandtop => false,
+        };
+        wanted && self.alive && !self.replaying && self.focus == Focus::Output
+    }
+
+    fn type_to(&mut self, workload: bool) {
+        self.typing = if workload { Typing::Workload } else { Typing::Sandtop };
+        if workload {
+            (self.focus, self.scrolled_back) = (Focus::Output, 0);
+        }
+    }
+
+    /// Takes note of whether the workload's program draws on the whole of its terminal. One that begins to, gets the focus, as long as the user
+    /// has not said who gets what is typed.
+    pub fn observe_terminal(&mut self, full_screen: bool) {
+        let begins = full_screen && !self.full_screen;
+        if self.typing == Typing::Unsaid && begins {
+            (self.focus, self.scrolled_back) = (Focus::Output, 0);
+        }
+        if self.typing == Typing::Unsaid && self.full_screen && !full_screen && self.focus == Focus::Output {
+            self.focus = Focus::default();
+        }
+        self.full_screen = full_screen;
     }
 
     fn nudge(&mut self, session: &Session, up: bool) -> Vec<Effect> {
@@ -355,7 +419,7 @@ impl App {
             return Vec::new();
         }
         match &self.popup {
-            Popup::None if self.focus == Focus::Output && self.alive => vec![Effect::Paste(text)],
+            Popup::None if self.is_typing() => vec![Effect::Paste(text)],
             _ => Vec::new(),
         }
     }
@@ -372,7 +436,12 @@ impl App {
                 return;
             }
             (_, Focus::Events) => &mut self.events_top,
-            (_, Focus::Output) => return,
+            (_, Focus::Output) => {
+                let back = self.scrolled_back as i64 - i64::from(by);
+                self.scrolled_back = back.clamp(0, SCROLLBACK as i64) as usize;
+                return;
+            }
+            (_, Focus::Memory) => return,
         };
         *top = top.saturating_add_signed(by as isize).min(1_000_000);
     }
@@ -383,7 +452,8 @@ impl Focus {
         match self {
             Focus::Processes => Focus::Events,
             Focus::Events => Focus::Output,
-            Focus::Output => Focus::Processes,
+            Focus::Output => Focus::Memory,
+            Focus::Memory => Focus::Processes,
         }
     }
 }

@@ -3,8 +3,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{
-    app::{App, Focus, Popup},
-    keys::{Binding, LIVE, PAUSED, REPLAY, ctrl},
+    app::{App, Popup},
+    keys::{self, Table},
     knobs::Panel,
     menu::{Menu, Stage},
 };
@@ -51,8 +51,6 @@ pub enum Action {
     RaiseAndGoOn,
     /// Let a paused workload go on, and be killed at its limit.
     LetItBeKilled,
-    /// Start a held command.
-    Start,
     /// The list of keys.
     Help,
     /// The next region.
@@ -60,7 +58,13 @@ pub enum Action {
     /// The region before.
     FocusPrevious,
     /// Typing goes to the workload.
-    FocusOutput,
+    TypeOn,
+    /// Typing goes to the workload, or not any more.
+    TypeOrNot,
+    /// The focused region fills the screen, or not any more.
+    Enlarge,
+    /// The default key of what is focused: start a held command, type, …
+    Open,
     /// Scroll by so many lines; negative is up.
     Scroll(i32),
     /// Stop sandtop, back to the shell.
@@ -99,14 +103,18 @@ pub enum Play {
 }
 
 /// The keys that are in force.
-pub fn bindings(app: &App) -> &'static [Binding] {
-    if app.replaying { &REPLAY } else { &LIVE }
+pub fn bindings(app: &App) -> &Table {
+    if app.replaying { &app.keys.replay } else { &app.keys.live }
 }
 
-/// The key that brings the focus back from the workload's terminal: tmux, screen, vim and shells own the usual ones.
-pub fn is_way_back(key: KeyEvent) -> bool {
-    // Terminals send 0x1d for it; crossterm calls that Ctrl-5.
-    ctrl(key, ']') || ctrl(key, '5')
+/// The first key for an action, as the user reads it; empty where it has none.
+pub fn key_of(app: &App, action: &Action) -> String {
+    bindings(app).iter().find(|bound| bound.binding.action == *action).map(keys::Bound::first).unwrap_or_default()
+}
+
+/// Whether a key is this one with Ctrl.
+fn ctrl(key: KeyEvent, c: char) -> bool {
+    key.code == KeyCode::Char(c) && key.modifiers.contains(KeyModifiers::CONTROL)
 }
 
 /// What a key means now.
@@ -139,8 +147,7 @@ pub fn action(app: &App, key: KeyEvent) -> Option<Action> {
             _ => None,
         },
         Popup::Paused => {
-            let own = PAUSED.iter().find(|b| (b.matches)(key)).map(|b| b.action.clone());
-            own.or_else(|| bound(app, key)) // the screen goes on behind it
+            keys::meant(&app.keys.paused, key).or_else(|| bound(app, key)) // the screen goes on behind it
         }
         Popup::Story(_) => match key.code {
             KeyCode::Left | KeyCode::Char('h') => Some(Action::TurnStory { older: true }),
@@ -149,9 +156,10 @@ pub fn action(app: &App, key: KeyEvent) -> Option<Action> {
             _ => Some(Action::Cancel),
         },
         Popup::Help => Some(if is_scroll(app, key) { bound(app, key)? } else { Action::Cancel }),
-        Popup::None if app.focus == Focus::Output && app.alive => {
-            Some(if is_way_back(key) { Action::FocusNext } else { Action::Type(key) })
-        }
+        Popup::None if app.is_typing() => match bound(app, key) {
+            Some(Action::TypeOrNot) => Some(Action::TypeOrNot),
+            _ => Some(Action::Type(key)),
+        },
         Popup::None => bound(app, key),
     }
 }
@@ -171,26 +179,37 @@ fn is_scroll(app: &App, key: KeyEvent) -> bool {
 }
 
 fn bound(app: &App, key: KeyEvent) -> Option<Action> {
-    bindings(app).iter().find(|b| (b.matches)(key)).map(|b| b.action.clone())
+    keys::meant(bindings(app), key)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::keys::KeyMap;
 
     #[test]
     fn no_key_has_two_meanings() {
-        let chars = (' '..='~').map(|c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE));
-        for key in chars {
-            for table in [&LIVE[..], &PAUSED[..], &REPLAY[..]] {
-                assert!(table.iter().filter(|b| (b.matches)(key)).count() <= 1, "{key:?}");
-            }
+        let map = KeyMap::default();
+        for table in [&map.live, &map.replay, &map.paused] {
+            let mut keys: Vec<String> = table.iter().flat_map(|bound| &bound.keys).map(|key| key.to_string()).collect();
+            let all = keys.len();
+            keys.sort_unstable();
+            keys.dedup();
+            assert_eq!(keys.len(), all);
         }
     }
 
     #[test]
-    fn the_way_back_is_known_as_terminals_send_it() {
-        assert!(is_way_back(KeyEvent::new(KeyCode::Char('5'), KeyModifiers::CONTROL)));
-        assert!(!is_way_back(KeyEvent::new(KeyCode::Char('a'), KeyModifiers::CONTROL)));
+    fn a_key_that_is_given_to_an_action_is_taken_from_the_one_that_had_it() {
+        let remap = |id: &str, keys: &[&str]| [(id.to_string(), keys.iter().map(|k| k.to_string()).collect())].into();
+        let app = App { keys: KeyMap::new(&remap("rerun", &["q", "F5"])).unwrap(), ..App::default() };
+        let meaning = |code| action(&app, KeyEvent::new(code, KeyModifiers::NONE));
+        assert_eq!(meaning(KeyCode::Char('q')), Some(Action::Rerun));
+        assert_eq!(meaning(KeyCode::F(5)), Some(Action::Rerun));
+        assert_eq!(meaning(KeyCode::Char('r')), None);
+        assert_eq!(meaning(KeyCode::Char('Q')), Some(Action::Quit));
+        assert!(KeyMap::new(&remap("fly", &["f"])).unwrap_err().contains("no action \"fly\""));
+        assert!(KeyMap::new(&remap("quit", &["Hyper-q"])).unwrap_err().contains("no key is called"));
+        assert!(KeyMap::new(&remap("quit", &["x", "x"])).unwrap_err().contains("given to both"));
     }
 }

@@ -1,377 +1,406 @@
-//! The key tables: which key is which word, live and in a replay. The help and the footer are made from them.
+//! The key tables: which key is which word, live and in a replay. The help and the footer are made from them, and `[keys]` in the
+//! configuration changes them.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use std::{collections::BTreeMap, rc::Rc};
 
-use super::input::{Action, Play};
+use crossterm::event::KeyEvent;
+
+use super::{
+    input::{Action, Play},
+    key::Key,
+};
 
 /// A line of the key table.
 pub struct Binding {
-    /// The keys, as the user reads them.
-    pub keys: &'static str,
+    /// What the configuration calls it.
+    pub id: &'static str,
+    /// The keys, as the configuration writes them.
+    pub keys: &'static [&'static str],
     /// What they do, in the help; `{step}` stands for how far the limit moves.
     pub help: &'static str,
     /// What they do, in the footer; empty for those that are not there.
     pub footer: &'static str,
-    /// Whether a key is one of them.
-    pub matches: fn(KeyEvent) -> bool,
     /// What is then wanted.
     pub action: Action,
 }
 
-fn plain(key: KeyEvent, c: char) -> bool {
-    key.code == KeyCode::Char(c) && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
+/// A line of the key table as it is in force.
+#[derive(Clone)]
+pub struct Bound {
+    /// The line.
+    pub binding: &'static Binding,
+    /// Its keys; none where another line has taken them.
+    pub keys: Vec<Key>,
 }
 
-/// Whether a key is this one with Ctrl.
-pub fn ctrl(key: KeyEvent, c: char) -> bool {
-    key.code == KeyCode::Char(c) && key.modifiers.contains(KeyModifiers::CONTROL)
+impl Bound {
+    /// All its keys, as the user reads them.
+    pub fn shown(&self) -> String {
+        self.keys.iter().map(Key::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The first of them.
+    pub fn first(&self) -> String {
+        self.keys.first().map(Key::to_string).unwrap_or_default()
+    }
 }
 
-fn shifted(key: KeyEvent) -> bool {
-    key.modifiers.contains(KeyModifiers::SHIFT)
+/// A table as it is in force.
+pub type Table = Vec<Bound>;
+
+/// The three tables as they are in force.
+#[derive(Clone)]
+pub struct KeyMap {
+    /// Of the live screen.
+    pub live: Table,
+    /// Of a replay.
+    pub replay: Table,
+    /// Of the panel of a paused workload.
+    pub paused: Table,
+}
+
+/// What the configuration changes: keys by the ids of the lines.
+pub type Remap = BTreeMap<String, Vec<String>>;
+
+impl KeyMap {
+    /// The tables, changed like this. A key that is given to a line is taken from the one that had it.
+    ///
+    /// # Errors
+    /// One sentence: there is no such line or key, or a key was given to two lines.
+    #[allow(dead_code)] // the configuration calls it
+    pub fn new(remap: &Remap) -> Result<Rc<KeyMap>, String> {
+        let known = |id: &str| [LIVE, REPLAY, PAUSED].iter().any(|table| table.iter().any(|b| b.id == id));
+        if let Some(id) = remap.keys().find(|id| !known(id)) {
+            let mut ids: Vec<&str> = [LIVE, REPLAY, PAUSED].iter().flat_map(|t| t.iter()).map(|b| b.id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            return Err(format!("there is no action {id:?}; those that have keys: {}", ids.join(", ")));
+        }
+        let [live, replay, paused] = [LIVE, REPLAY, PAUSED].map(|table| bind(table, remap));
+        Ok(Rc::new(KeyMap { live: live?, replay: replay?, paused: paused? }))
+    }
+}
+
+impl Default for KeyMap {
+    fn default() -> KeyMap {
+        let plain = |table| bind(table, &Remap::new()).unwrap_or_default();
+        KeyMap { live: plain(LIVE), replay: plain(REPLAY), paused: plain(PAUSED) }
+    }
+}
+
+impl std::fmt::Debug for KeyMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(self.live.iter().map(|bound| (bound.binding.id, bound.shown()))).finish()
+    }
+}
+
+fn bind(table: &'static [Binding], remap: &Remap) -> Result<Table, String> {
+    let parse = |texts: &[&str]| texts.iter().map(|text| Key::parse(text)).collect::<Result<Vec<Key>, String>>();
+    let mut given: Vec<(Key, &str)> = Vec::new();
+    for binding in table {
+        for text in remap.get(binding.id).into_iter().flatten() {
+            let key = Key::parse(text)?;
+            if let Some((_, other)) = given.iter().find(|(taken, _)| *taken == key) {
+                return Err(format!("{key} is given to both {other} and {}", binding.id));
+            }
+            given.push((key, binding.id));
+        }
+    }
+    let bound = |binding: &'static Binding| {
+        let keys = match remap.get(binding.id) {
+            Some(texts) => parse(&texts.iter().map(String::as_str).collect::<Vec<_>>())?,
+            None => {
+                let mut keys = parse(binding.keys)?;
+                keys.retain(|key| given.iter().all(|(taken, _)| taken != key));
+                keys
+            }
+        };
+        Ok(Bound { binding, keys })
+    };
+    table.iter().map(bound).collect()
+}
+
+/// What a key means in a table.
+pub fn meant(table: &Table, key: KeyEvent) -> Option<Action> {
+    table.iter().find(|bound| bound.keys.iter().any(|k| k.is(key))).map(|bound| bound.binding.action.clone())
 }
 
 const FOCUS: Binding = Binding {
-    keys: "Tab",
-    help: "next region: processes, events, output (typing goes there)",
+    id: "focus-next",
+    keys: &["Tab"],
+    help: "next region: processes, events, output, memory",
     footer: "focus",
-    matches: |k| k.code == KeyCode::Tab,
     action: Action::FocusNext,
 };
 
-/// In a replay there is nobody to type to.
-const FOCUS_REPLAYED: Binding = Binding { help: "next region: processes, events, output", ..FOCUS };
-
 const FOCUS_BACK: Binding = Binding {
-    keys: "Shift-Tab",
+    id: "focus-previous",
+    keys: &["Shift-Tab"],
     help: "region before",
     footer: "",
-    matches: |k| k.code == KeyCode::BackTab,
     action: Action::FocusPrevious,
 };
 
-const UP: Binding = Binding {
-    keys: "↑ k",
-    help: "up: a process, or a line",
-    footer: "",
-    matches: |k| k.code == KeyCode::Up || plain(k, 'k'),
-    action: Action::Scroll(-1),
-};
+const UP: Binding =
+    Binding { id: "up", keys: &["Up", "k"], help: "up: a process, or a line", footer: "", action: Action::Scroll(-1) };
 
 const DOWN: Binding = Binding {
-    keys: "↓ j",
+    id: "down",
+    keys: &["Down", "j"],
     help: "down: a process, or a line",
     footer: "",
-    matches: |k| k.code == KeyCode::Down || plain(k, 'j'),
     action: Action::Scroll(1),
 };
 
-const PAGE_UP: Binding = Binding {
-    keys: "PgUp",
-    help: "scroll up ten",
-    footer: "",
-    matches: |k| k.code == KeyCode::PageUp,
-    action: Action::Scroll(-10),
-};
+const PAGE_UP: Binding =
+    Binding { id: "page-up", keys: &["PgUp"], help: "scroll up ten", footer: "", action: Action::Scroll(-10) };
 
-const PAGE_DOWN: Binding = Binding {
-    keys: "PgDn",
-    help: "scroll down ten",
-    footer: "",
-    matches: |k| k.code == KeyCode::PageDown,
-    action: Action::Scroll(10),
-};
+const PAGE_DOWN: Binding =
+    Binding { id: "page-down", keys: &["PgDn"], help: "scroll down ten", footer: "", action: Action::Scroll(10) };
 
-const HELP: Binding = Binding {
-    keys: "?",
-    help: "this list",
-    footer: "help",
-    matches: |k| plain(k, '?') || k.code == KeyCode::F(1),
-    action: Action::Help,
-};
+const HELP: Binding =
+    Binding { id: "help", keys: &["?", "F1"], help: "this list", footer: "help", action: Action::Help };
 
 const STORY: Binding = Binding {
-    keys: "w",
+    id: "why",
+    keys: &["w"],
     help: "why: the story of the last OOM kill; ← → show others",
     footer: "why killed",
-    matches: |k| plain(k, 'w'),
     action: Action::Story,
 };
 
 const KNOBS: Binding = Binding {
-    keys: "s",
+    id: "settings",
+    keys: &["s"],
     help: "settings: swap, soft limit, out of memory, pids, CPU, reclaim",
     footer: "settings",
-    matches: |k| plain(k, 's'),
     action: Action::Knobs,
 };
 
 const SUSPEND: Binding = Binding {
-    keys: "Ctrl-Z",
+    id: "suspend",
+    keys: &["Ctrl-Z"],
     help: "suspend sandtop; fg brings it back",
     footer: "",
-    matches: |k| ctrl(k, 'z'),
     action: Action::Suspend,
 };
 
-const CLOSE: Binding = Binding {
-    keys: "Esc",
-    help: "close what is open",
+const ENLARGE: Binding = Binding {
+    id: "enlarge",
+    keys: &["m"],
+    help: "the focused region fills the screen, or not any more",
     footer: "",
-    matches: |k| k.code == KeyCode::Esc,
-    action: Action::Cancel,
+    action: Action::Enlarge,
 };
 
+const CLOSE: Binding =
+    Binding { id: "close", keys: &["Esc"], help: "close what is open", footer: "", action: Action::Cancel };
+
 /// The keys of the live screen, in the order of the footer.
-pub const LIVE: [Binding; 27] = [
+pub static LIVE: &[Binding] = &[
+    Binding { id: "limit-down", keys: &["-", "_"], help: "limit {step} down", footer: "", action: Action::LimitDown },
+    Binding { id: "limit-up", keys: &["+"], help: "limit {step} up", footer: "", action: Action::LimitUp },
     Binding {
-        keys: "-",
-        help: "limit {step} down",
-        footer: "",
-        matches: |k| plain(k, '-') || plain(k, '_'),
-        action: Action::LimitDown,
-    },
-    Binding { keys: "+", help: "limit {step} up", footer: "", matches: |k| plain(k, '+'), action: Action::LimitUp },
-    Binding {
-        keys: "=",
+        id: "limit-exact",
+        keys: &["="],
         help: "set an exact limit: 80M, +10%, -16M, 50%, max",
         footer: "exact",
-        matches: |k| plain(k, '='),
         action: Action::LimitExact,
     },
+    Binding { id: "undo", keys: &["u"], help: "undo: back to the limit before", footer: "undo", action: Action::Undo },
+    Binding { id: "redo", keys: &["Ctrl-R"], help: "redo: forward again", footer: "", action: Action::Redo },
     Binding {
-        keys: "u",
-        help: "undo: back to the limit before",
-        footer: "undo",
-        matches: |k| plain(k, 'u'),
-        action: Action::Undo,
-    },
-    Binding {
-        keys: "Ctrl-R",
-        help: "redo: forward again",
-        footer: "",
-        matches: |k| ctrl(k, 'r'),
-        action: Action::Redo,
-    },
-    Binding {
-        keys: "r",
+        id: "rerun",
+        keys: &["r"],
         help: "run the command again, under the limit shown",
         footer: "run again",
-        matches: |k| plain(k, 'r'),
         action: Action::Rerun,
     },
-    Binding { keys: "K", help: "kill the workload", footer: "kill", matches: |k| plain(k, 'K'), action: Action::Kill },
+    Binding { id: "kill", keys: &["K"], help: "kill the workload", footer: "kill", action: Action::Kill },
     STORY,
     KNOBS,
     Binding {
-        keys: "x",
+        id: "signal",
+        keys: &["x"],
         help: "send a signal to the chosen process, or to all",
         footer: "",
-        matches: |k| plain(k, 'x'),
         action: Action::Process,
     },
     Binding {
-        keys: "o",
+        id: "oom-score-adj",
+        keys: &["o"],
         help: "how readily the OOM killer takes the chosen process",
         footer: "",
-        matches: |k| plain(k, 'o'),
         action: Action::ProcessAdj,
     },
     Binding {
-        keys: "f",
+        id: "freeze",
+        keys: &["f"],
         help: "freeze the workload, or let it go on",
         footer: "",
-        matches: |k| plain(k, 'f'),
         action: Action::Freeze,
     },
     Binding {
-        keys: "p",
+        id: "paused",
+        keys: &["p"],
         help: "what can be done while it is paused at its limit (--oom pause)",
         footer: "",
-        matches: |k| plain(k, 'p'),
         action: Action::ShowPause,
     },
     Binding {
-        keys: "Enter",
-        help: "start a held command",
+        id: "open",
+        keys: &["Enter"],
+        help: "start a held command; in the output, type to the workload",
         footer: "",
-        matches: |k| k.code == KeyCode::Enter,
-        action: Action::Start,
+        action: Action::Open,
     },
     FOCUS,
     FOCUS_BACK,
+    Binding { id: "type", keys: &["i"], help: "type to the workload", footer: "type", action: Action::TypeOn },
     Binding {
-        keys: "i",
-        help: "type to the workload; Ctrl-] comes back",
-        footer: "type",
-        matches: |k| plain(k, 'i'),
-        action: Action::FocusOutput,
+        id: "typing",
+        keys: &["Ctrl-]"],
+        help: "typing goes to the workload, or comes back to sandtop",
+        footer: "",
+        action: Action::TypeOrNot,
     },
+    ENLARGE,
     UP,
     DOWN,
     PAGE_UP,
     PAGE_DOWN,
-    Binding {
-        keys: "Home g",
-        help: "to the top",
-        footer: "",
-        matches: |k| k.code == KeyCode::Home || plain(k, 'g'),
-        action: Action::Scroll(i32::MIN),
-    },
-    Binding {
-        keys: "End G",
-        help: "to the bottom",
-        footer: "",
-        matches: |k| k.code == KeyCode::End || plain(k, 'G'),
-        action: Action::Scroll(i32::MAX),
-    },
+    Binding { id: "top", keys: &["Home", "g"], help: "to the top", footer: "", action: Action::Scroll(i32::MIN) },
+    Binding { id: "bottom", keys: &["End", "G"], help: "to the bottom", footer: "", action: Action::Scroll(i32::MAX) },
     HELP,
     SUSPEND,
     Binding {
-        keys: "q",
+        id: "quit",
+        keys: &["q", "Q", "Ctrl-C"],
         help: "end (asks while the workload lives)",
         footer: "quit",
-        matches: |k| plain(k, 'q') || plain(k, 'Q') || ctrl(k, 'c'),
         action: Action::Quit,
     },
     CLOSE,
 ];
 
 /// The keys of the panel of a paused workload; `{more}` stands for the limit that it offers. Enter is none of them: somebody may be typing.
-pub const PAUSED: [Binding; 4] = [
+pub static PAUSED: &[Binding] = &[
     Binding {
-        keys: "+",
+        id: "paused-raise",
+        keys: &["+"],
         help: "raise the limit to {more}, and go on",
         footer: "",
-        matches: |k| plain(k, '+'),
         action: Action::RaiseAndGoOn,
     },
     Binding {
-        keys: "L",
+        id: "paused-let-go",
+        keys: &["L"],
         help: "let it go on as it is, and be killed at the limit",
         footer: "",
-        matches: |k| plain(k, 'L'),
         action: Action::LetItBeKilled,
     },
-    Binding { keys: "K", help: "kill it now", footer: "", matches: |k| plain(k, 'K'), action: Action::Kill },
+    Binding { id: "kill", keys: &["K"], help: "kill it now", footer: "", action: Action::Kill },
     Binding {
-        keys: "Esc",
+        id: "close",
+        keys: &["Esc"],
         help: "hide this, and look around; p shows it again",
         footer: "",
-        matches: |k| k.code == KeyCode::Esc,
         action: Action::Cancel,
     },
 ];
 
 /// The keys of a replay, in the order of the footer.
-pub const REPLAY: [Binding; 25] = [
+pub static REPLAY: &[Binding] = &[
     Binding {
-        keys: "Space",
+        id: "play",
+        keys: &["Space"],
         help: "stop there, or go on; at the end, from the start",
         footer: "play",
-        matches: |k| plain(k, ' '),
         action: Action::Play(Play::Pause),
     },
+    Binding { id: "back", keys: &["Left", "h"], help: "back by 2 %", footer: "", action: Action::Play(Play::By(-2)) },
     Binding {
-        keys: "← h",
-        help: "back by 2 %",
-        footer: "",
-        matches: |k| k.code == KeyCode::Left && !shifted(k) || plain(k, 'h'),
-        action: Action::Play(Play::By(-2)),
-    },
-    Binding {
-        keys: "→ l",
+        id: "forward",
+        keys: &["Right", "l"],
         help: "forward by 2 %",
         footer: "",
-        matches: |k| k.code == KeyCode::Right && !shifted(k) || plain(k, 'l'),
         action: Action::Play(Play::By(2)),
     },
     Binding {
-        keys: "Shift-←",
+        id: "far-back",
+        keys: &["Shift-Left"],
         help: "back by 10 %",
         footer: "",
-        matches: |k| k.code == KeyCode::Left && shifted(k),
         action: Action::Play(Play::By(-10)),
     },
     Binding {
-        keys: "Shift-→",
+        id: "far-forward",
+        keys: &["Shift-Right"],
         help: "forward by 10 %",
         footer: "",
-        matches: |k| k.code == KeyCode::Right && shifted(k),
         action: Action::Play(Play::By(10)),
     },
     Binding {
-        keys: "n",
+        id: "next-event",
+        keys: &["n"],
         help: "to the next event: a kill, an edit, an end",
         footer: "next event",
-        matches: |k| plain(k, 'n'),
         action: Action::Play(Play::Event(true)),
     },
     Binding {
-        keys: "p N",
+        id: "previous-event",
+        keys: &["p", "N"],
         help: "to the event before",
         footer: "",
-        matches: |k| plain(k, 'p') || plain(k, 'N'),
         action: Action::Play(Play::Event(false)),
     },
     Binding {
-        keys: ".",
+        id: "next-sample",
+        keys: &["."],
         help: "one sample forward",
         footer: "",
-        matches: |k| plain(k, '.'),
         action: Action::Play(Play::Sample(true)),
     },
     Binding {
-        keys: ",",
+        id: "previous-sample",
+        keys: &[","],
         help: "one sample back",
         footer: "",
-        matches: |k| plain(k, ','),
         action: Action::Play(Play::Sample(false)),
     },
     Binding {
-        keys: "- <",
+        id: "slower",
+        keys: &["-", "<"],
         help: "half as fast, down to 1/64",
         footer: "",
-        matches: |k| plain(k, '-') || plain(k, '<'),
         action: Action::Play(Play::Slower),
     },
     Binding {
-        keys: "+ >",
+        id: "faster",
+        keys: &["+", "=", ">"],
         help: "twice as fast, up to 64",
         footer: "",
-        matches: |k| plain(k, '+') || plain(k, '=') || plain(k, '>'),
         action: Action::Play(Play::Faster),
     },
     Binding {
-        keys: "Home g 0",
+        id: "to-start",
+        keys: &["Home", "g", "0"],
         help: "to the start",
         footer: "",
-        matches: |k| k.code == KeyCode::Home || plain(k, 'g') || plain(k, '0'),
         action: Action::Play(Play::To(0)),
     },
-    Binding {
-        keys: "End G",
-        help: "to the end",
-        footer: "",
-        matches: |k| k.code == KeyCode::End || plain(k, 'G'),
-        action: Action::Play(Play::To(100)),
-    },
+    Binding { id: "to-end", keys: &["End", "G"], help: "to the end", footer: "", action: Action::Play(Play::To(100)) },
     STORY,
     KNOBS,
-    FOCUS_REPLAYED,
+    FOCUS,
     FOCUS_BACK,
+    ENLARGE,
     UP,
     DOWN,
     PAGE_UP,
     PAGE_DOWN,
     HELP,
     SUSPEND,
-    Binding {
-        keys: "q",
-        help: "leave the replay",
-        footer: "quit",
-        matches: |k| plain(k, 'q') || plain(k, 'Q') || ctrl(k, 'c'),
-        action: Action::Quit,
-    },
+    Binding { id: "quit", keys: &["q", "Q", "Ctrl-C"], help: "leave the replay", footer: "quit", action: Action::Quit },
     CLOSE,
 ];

@@ -5,6 +5,7 @@
 mod app;
 mod encode;
 mod input;
+mod key;
 mod keys;
 mod knobs;
 mod menu;
@@ -33,7 +34,7 @@ use crate::{
     supervisor::{News, Service, Supervisor, internal_error},
     units::Step,
 };
-use app::{App, Effect, Focus};
+use app::{App, Effect};
 use input::Action;
 use shown::Shown;
 use terminal::Screen;
@@ -55,14 +56,15 @@ pub fn run(plan: Plan, step: Step) -> Result<u8> {
     // crossterm 0.29 turns every style into a reset under NO_COLOR; the theme without colours does what is meant.
     crossterm::style::force_color_output(true);
     let size = size()?;
-    let (rows, cols) = Regions::new(size, Focus::default(), 0).pane_size();
+    let app = App { alive: true, step, ..App::default() };
+    let (rows, cols) = Regions::new(size, &app, 0).pane_size();
     let service = Service { terminal: Some((rows, cols)), give_back: terminal::wrest_back };
     let supervisor = Supervisor::start(plan, service)?;
     let mut ui = Ui {
         screen: Screen::take()?,
         keys: read_keys()?,
-        shown: Shown::new(rows, cols),
-        app: App { alive: true, step, ..App::default() },
+        shown: Shown::live(rows, cols),
+        app,
         pane_size: (rows, cols),
         theme: Theme::new(colour),
         clock: Instant::now(),
@@ -199,6 +201,7 @@ impl Ui {
             self.app.limit_done(*target, outcome);
         }
         let answers = self.shown.take(stamped);
+        self.app.observe_terminal(self.shown.pane.screen().alternate_screen());
         if !answers.is_empty() {
             self.supervisor.command(Command::Input(answers));
         }
@@ -279,7 +282,7 @@ impl Ui {
 
     /// Gives the workload's terminal the size of its pane.
     fn fit_pane(&mut self) -> Result<()> {
-        let size = Regions::new(size()?, self.app.focus, 0).pane_size();
+        let size = Regions::new(size()?, &self.app, 0).pane_size();
         if size != self.pane_size {
             self.pane_size = size;
             let (rows, cols) = size;
@@ -294,6 +297,8 @@ impl Ui {
     }
 
     fn draw(&mut self) -> Result<()> {
+        self.fit_pane()?; // a program that begins to draw on all of its terminal gets more of ours
+        self.app.scrolled_back = self.shown.pane.scroll_back(self.app.scrolled_back);
         let view = View {
             session: &self.shown.session,
             app: &self.app,

@@ -4,6 +4,9 @@ use std::num::NonZeroU16;
 
 use crate::event::terminal_size;
 
+/// How many lines that scrolled out of the live terminal are kept.
+pub const SCROLLBACK: usize = 2000;
+
 /// What a terminal is asked and must answer, collected while output is taken in.
 #[derive(Clone, Default)]
 struct Answers(Vec<u8>);
@@ -91,11 +94,27 @@ impl Clone for Pane {
 impl Pane {
     /// An empty terminal of this size, as far as a terminal can have it.
     pub fn new(rows: u16, cols: u16) -> Pane {
+        Pane::with(rows, cols, 0)
+    }
+
+    /// The same, which keeps what scrolls out of it.
+    pub fn with_history(rows: u16, cols: u16) -> Pane {
+        Pane::with(rows, cols, SCROLLBACK)
+    }
+
+    fn with(rows: u16, cols: u16, history: usize) -> Pane {
         let (rows, cols) = terminal_size(rows, cols);
         Pane {
-            parser: vt100::Parser::new_with_callbacks(at_least_1(rows), at_least_1(cols), 0, Answers::default()),
+            parser: vt100::Parser::new_with_callbacks(at_least_1(rows), at_least_1(cols), history, Answers::default()),
             place: Place::Between,
         }
+    }
+
+    /// Shows what scrolled out so many lines ago, as far as it is kept; how many those are.
+    pub fn scroll_back(&mut self, lines: usize) -> usize {
+        let screen = self.parser.screen_mut();
+        screen.set_scrollback(lines);
+        screen.scrollback()
     }
 
     /// Takes in output; what the terminal answers to questions in it is to be typed back.

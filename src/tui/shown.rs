@@ -22,6 +22,11 @@ impl Shown {
         Shown { session: Session::default(), pane: Pane::new(rows, cols) }
     }
 
+    /// The same, with a terminal that can be scrolled back.
+    pub fn live(rows: u16, cols: u16) -> Shown {
+        Shown { session: Session::default(), pane: Pane::with_history(rows, cols) }
+    }
+
     /// Takes in an event; what the workload's terminal answers to questions in it is to be typed back.
     pub fn take(&mut self, stamped: &Stamped) -> Vec<u8> {
         let answers = match &stamped.event {

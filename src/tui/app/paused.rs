@@ -1,6 +1,6 @@
 //! The panel of a paused workload: when it opens by itself, and what its keys do. Pure, as the rest of the screen's state.
 
-use super::{App, Effect, Focus, Kind, Line, Popup};
+use super::{App, Effect, Kind, Line, Popup};
 use crate::{
     event::{Change, Command, OomPolicy},
     session::Session,
@@ -18,7 +18,7 @@ impl App {
         match now {
             None if matches!(self.popup, Popup::Paused) => self.popup = Popup::None,
             None => {}
-            Some(_) if !matches!(self.popup, Popup::None) || self.focus == Focus::Output => {}
+            Some(_) if !matches!(self.popup, Popup::None) || self.is_typing() => {}
             Some(pause) if self.pause_seen != Some(pause) => {
                 (self.popup, self.pause_seen) = (Popup::Paused, Some(pause));
             }

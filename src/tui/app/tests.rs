@@ -112,7 +112,10 @@ fn the_panel_opens_once_for_each_pause_and_goes_with_it() {
     app.observe(&paused(2));
     assert!(is_open(&app), "another pause");
     // The next key must not be an answer to what nobody has read.
-    for busy in [App { focus: Focus::Output, ..App::default() }, App { popup: Popup::Help, ..App::default() }] {
+    for busy in [
+        App { focus: Focus::Output, typing: Typing::Workload, ..App::default() },
+        App { popup: Popup::Help, ..App::default() },
+    ] {
         let mut app = App { alive: true, ..busy };
         app.observe(&paused(1));
         assert!(!is_open(&app));

@@ -12,7 +12,7 @@ use super::{View, limit, rule};
 use crate::{
     axis::{round_time, round_up, time_label},
     session::{Mark, Run, history::Point},
-    tui::theme::Theme,
+    tui::{app::Focus, theme::Theme},
     units::{Limit, size},
 };
 
@@ -36,7 +36,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         true => "█ held  ▒ cache  ━ limit   before: ─ usage  ╌ limit",
         false => "█ held  ▒ cache  • interval peak  ━ limit  ✖ OOM kill",
     };
-    rule(frame, area, "memory", legend, view.theme, false);
+    rule(frame, area, "memory", legend, view.theme, view.app.focus == Focus::Memory);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let Some(run) = runs.last() else { return };
     let before = runs.len().checked_sub(2).and_then(|n| runs.get(n)).filter(|_| body.width >= 50 && !compared);

@@ -5,41 +5,43 @@ use ratatui::{Frame, layout::Rect, style::Style};
 use unicode_width::UnicodeWidthStr;
 
 use super::{View, put, span};
-use crate::tui::{
-    app::Focus,
-    input::{Action, bindings},
-};
+use crate::tui::input::{Action, Play, bindings, key_of};
 
 /// Draws the footer.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let theme = view.theme;
-    if view.app.focus == Focus::Output && view.app.alive {
-        let mut spans = vec![span(" Ctrl-]", theme.key), span(" back to sandtop's keys", Style::new())];
+    if view.app.is_typing() {
+        let back = key_of(view.app, &Action::TypeOrNot);
+        let mut spans = vec![span(format!(" {back}"), theme.key), span(" back to sandtop's keys", Style::new())];
         if view.session.run().is_some_and(|run| run.is_paused()) {
             spans.extend([span("; paused at its limit, ", Style::new()), span("p", theme.key)]);
             spans.push(span(" there to go on", Style::new()));
         }
         return put(frame, area, spans);
     }
-    let mut keys: Vec<(&str, &str)> = match view.app.replaying {
-        true => vec![("← →", "seek"), ("- +", "speed")],
-        false => vec![("- +", "limit")],
+    let pair = |less, more| format!("{} {}", key_of(view.app, &less), key_of(view.app, &more));
+    let mut keys: Vec<(String, &str)> = match view.app.replaying {
+        true => vec![
+            (pair(Action::Play(Play::By(-2)), Action::Play(Play::By(2))), "seek"),
+            (pair(Action::Play(Play::Slower), Action::Play(Play::Faster)), "speed"),
+        ],
+        false => vec![(pair(Action::LimitDown, Action::LimitUp), "limit")],
     };
     if view.session.is_held() && !view.app.replaying {
-        keys.insert(0, ("Enter", "start"));
+        keys.insert(0, (key_of(view.app, &Action::Open), "start"));
     }
     if view.session.run().is_some_and(|run| run.is_paused()) && !view.app.replaying {
-        keys.insert(0, ("p", "paused: go on"));
+        keys.insert(0, (key_of(view.app, &Action::ShowPause), "paused: go on"));
     }
     let killed = !view.session.stories().is_empty();
     keys.extend(
         bindings(view.app)
             .iter()
-            .filter(|b| !b.footer.is_empty())
-            .filter(|b| killed || b.action != Action::Story)
-            .map(|b| (b.keys, b.footer)),
+            .filter(|b| !b.binding.footer.is_empty() && !b.keys.is_empty())
+            .filter(|b| killed || b.binding.action != Action::Story)
+            .map(|b| (b.first(), b.binding.footer)),
     );
-    let columns = |keys: &[(&str, &str)]| keys.iter().map(|(k, f)| k.width() + f.width() + 3).sum::<usize>();
+    let columns = |keys: &[(String, &str)]| keys.iter().map(|(k, f)| k.width() + f.width() + 3).sum::<usize>();
     // What gives way where room is short; never the help and the way out.
     for less in ["undo", "settings", "type", "focus", "kill", "exact", "run again", "speed", "next event"] {
         if columns(&keys) > usize::from(area.width) {

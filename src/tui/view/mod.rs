@@ -85,8 +85,13 @@ pub struct Regions {
 }
 
 impl Regions {
-    /// Divides the screen. The workload's terminal grows while it has the focus. A replay takes so many rows for itself.
-    pub fn new(area: Rect, focus: Focus, replay: u16) -> Regions {
+    /// Divides the screen. The workload's terminal grows while it has the focus, and what is enlarged has all of it. A replay takes so many rows
+    /// for itself.
+    pub fn new(area: Rect, app: &App, replay: u16) -> Regions {
+        let focus = app.focus;
+        if app.enlarged {
+            return Regions::one(area, focus, replay);
+        }
         let body = area.height.saturating_sub(2 + 2 + replay); // header and footer; the numbers
         let output = if focus == Focus::Output { body * 11 / 20 } else { (body / 4).clamp(3, 16) };
         let lists = (body.saturating_sub(output) * 2 / 5).clamp(3, 24);
@@ -104,6 +109,30 @@ impl Regions {
         Regions { header, chart, numbers, processes, events, output, timeline, footer }
     }
 
+    /// One region has all but the header, the footer and the replay's rows; the chart keeps its numbers.
+    fn one(area: Rect, focus: Focus, replay: u16) -> Regions {
+        let numbers = if focus == Focus::Memory { 2 } else { 0 };
+        let [header, body, numbers, timeline, footer] = Layout::vertical([
+            Constraint::Length(1),
+            Constraint::Min(3),
+            Constraint::Length(numbers),
+            Constraint::Length(replay),
+            Constraint::Length(1),
+        ])
+        .areas(area);
+        let of = |region| if region == focus { body } else { Rect { height: 0, ..body } };
+        Regions {
+            header,
+            chart: of(Focus::Memory),
+            numbers,
+            processes: of(Focus::Processes),
+            events: of(Focus::Events),
+            output: of(Focus::Output),
+            timeline,
+            footer,
+        }
+    }
+
     /// The size of the workload's terminal: rows and columns.
     pub fn pane_size(&self) -> (u16, u16) {
         (self.output.height.saturating_sub(1).max(1), self.output.width.max(1))
@@ -116,13 +145,18 @@ pub fn render(frame: &mut Frame, view: &View) {
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         return too_small(frame, area, view);
     }
-    let regions = Regions::new(area, view.app.focus, replay::rows(view.replay));
+    let regions = Regions::new(area, view.app, replay::rows(view.replay));
     header::render(frame, regions.header, view);
-    chart::render(frame, regions.chart, view);
-    numbers::render(frame, regions.numbers, view);
-    processes::render(frame, regions.processes, view);
-    events::render(frame, regions.events, view);
-    output::render(frame, regions.output, view);
+    let parts: [(Rect, fn(&mut Frame, Rect, &View)); 5] = [
+        (regions.chart, chart::render),
+        (regions.numbers, numbers::render),
+        (regions.processes, processes::render),
+        (regions.events, events::render),
+        (regions.output, output::render),
+    ];
+    for (area, draw) in parts.into_iter().filter(|(area, _)| area.height > 0) {
+        draw(frame, area, view);
+    }
     timeline::render(frame, regions.timeline, view);
     footer::render(frame, regions.footer, view);
     if !matches!(view.app.popup, Popup::None) {

@@ -9,18 +9,26 @@ use ratatui::{
 use super::{View, events::wrap, put, rule, span};
 use crate::{
     text::{has_hidden, visible_only},
-    tui::app::{Focus, Popup},
+    tui::{
+        app::{Focus, Popup},
+        input::{self, Action},
+    },
 };
 
 /// Draws the terminal, and its cursor where typing goes to it.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let focused = view.app.focus == Focus::Output;
+    let key = |action| input::key_of(view.app, &action);
     let hint = match (focused, view.app.alive) {
-        (true, true) => "typing goes to the workload · Ctrl-] comes back",
-        (true, false) if !view.app.replaying => "the workload has ended",
-        _ => "",
+        _ if view.app.scrolled_back > 0 => format!("{} lines back", view.app.scrolled_back),
+        (true, true) if view.app.is_typing() => {
+            format!("typing goes to the workload · {} comes back", key(Action::TypeOrNot))
+        }
+        (true, true) => format!("{} types to the workload", key(Action::TypeOn)),
+        (true, false) if !view.app.replaying => "the workload has ended".into(),
+        _ => String::new(),
     };
-    rule(frame, area, "output", hint, view.theme, focused);
+    rule(frame, area, "output", &hint, view.theme, focused);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     if view.replay.is_some_and(|replay| !replay.player.has_terminal) {
         let lines = wrap(view.words.no_output(), usize::from(body.width).saturating_sub(1));
@@ -59,7 +67,12 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     }
     let (row, col) = (cursor_row.saturating_sub(above), cursor_col);
     let inside = row < body.height && col < body.width;
-    if focused && view.app.alive && inside && !screen.hide_cursor() && matches!(view.app.popup, Popup::None) {
+    if view.app.is_typing()
+        && inside
+        && view.app.scrolled_back == 0
+        && !screen.hide_cursor()
+        && matches!(view.app.popup, Popup::None)
+    {
         frame.set_cursor_position(Position::new(body.x + col, body.y + row));
     }
 }

@@ -10,10 +10,7 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use super::{View, events::wrap, popup::boxed, put, span};
-use crate::{
-    tui::keys::{Binding, PAUSED},
-    units::size,
-};
+use crate::{tui::keys::Bound, units::size};
 
 /// As wide as this where there is room, in columns.
 const WIDTH: u16 = 74;
@@ -35,7 +32,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         .flat_map(|text| wrap(text, columns))
         .map(|text| Line::from(span(text, Style::new())))
         .collect();
-    let keys: Vec<Line> = PAUSED.iter().map(|binding| Line::from(key(view, binding))).collect();
+    let keys: Vec<Line> = view.app.keys.paused.iter().map(|bound| Line::from(key(view, bound))).collect();
     let upper = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     // What gives way on a small screen is what was explained, not what can be done.
     lines.truncate(usize::from(upper.height.saturating_sub(3)).saturating_sub(keys.len()));
@@ -49,12 +46,13 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
 }
 
 /// A key and what it does now.
-fn key(view: &View, binding: &Binding) -> Vec<Span<'static>> {
+fn key(view: &View, bound: &Bound) -> Vec<Span<'static>> {
     let more = view.app.limit_now(view.session).map_or(String::new(), |limit| limit.and_a_quarter().to_string());
-    let widest = PAUSED.iter().map(|binding| binding.keys.width()).max().unwrap_or(0);
-    let pad = " ".repeat(widest - binding.keys.width() + 2);
+    let widest = view.app.keys.paused.iter().map(|bound| bound.shown().width()).max().unwrap_or(0);
+    let shown = bound.shown();
+    let pad = " ".repeat(widest - shown.width() + 2);
     vec![
-        span(binding.keys, view.theme.key),
-        span(format!("{pad}{}", binding.help.replace("{more}", &more)), Style::new()),
+        span(shown, view.theme.key),
+        span(format!("{pad}{}", bound.binding.help.replace("{more}", &more)), Style::new()),
     ]
 }

@@ -61,16 +61,18 @@ fn question(frame: &mut Frame, area: Rect, view: &View, what: &str, then: &str) 
 }
 
 fn help(frame: &mut Frame, area: Rect, view: &View) {
-    let keys = bindings(view.app).iter().map(|b| b.keys.width()).max().unwrap_or(0);
+    let table: Vec<(String, &str)> =
+        bindings(view.app).iter().filter(|b| !b.keys.is_empty()).map(|b| (b.shown(), b.binding.help)).collect();
+    let keys = table.iter().map(|(keys, _)| keys.width()).max().unwrap_or(0);
     let said = |help: &str| help.replace("{step}", &view.app.step.to_string());
-    let mut lines: Vec<Line> = bindings(view.app)
+    let mut lines: Vec<Line> = table
         .iter()
-        .map(|b| {
-            let pad = " ".repeat(keys - b.keys.width() + 2);
-            Line::from(vec![span(b.keys, view.theme.key), span(format!("{pad}{}", said(b.help)), Style::new())])
+        .map(|(shown, help)| {
+            let pad = " ".repeat(keys - shown.width() + 2);
+            Line::from(vec![span(shown.clone(), view.theme.key), span(format!("{pad}{}", said(help)), Style::new())])
         })
         .collect();
-    let width = bindings(view.app).iter().map(|b| said(b.help).width()).max().unwrap_or(0) + keys + 2;
+    let width = table.iter().map(|(_, help)| said(help).width()).max().unwrap_or(0) + keys + 2;
     lines.push(Line::default());
     lines.extend(wrap(view.words.place_means(), width).into_iter().map(Line::from));
     let title = if lines.len() + 2 > usize::from(area.height) { "keys: ↓ for more" } else { "keys" };

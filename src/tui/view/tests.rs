@@ -32,7 +32,7 @@ pub(super) fn frame(
     colour: bool,
 ) -> Terminal<TestBackend> {
     let mut session = Session::default();
-    let (pane_rows, pane_cols) = Regions::new(Rect::new(0, 0, cols, rows), app.focus, 0).pane_size();
+    let (pane_rows, pane_cols) = Regions::new(Rect::new(0, 0, cols, rows), &app, 0).pane_size();
     let mut pane = Pane::new(pane_rows, pane_cols);
     for line in recording.lines() {
         let stamped: Stamped = serde_json::from_str(line).expect("a recorded event");
@@ -213,7 +213,14 @@ fn a_paused_workload_has_a_panel_over_the_chart_beside_its_processes() {
     // Hidden, it is in the header and among the keys; while somebody types it says how to get there.
     let terminal = frame(PAUSED, second, App::default(), 120, 40, true);
     insta::assert_snapshot!("paused_hidden_120x40", terminal.backend());
-    let terminal = frame(PAUSED, second, App { focus: Focus::Output, ..App::default() }, 80, 24, true);
+    let terminal = frame(
+        PAUSED,
+        second,
+        App { focus: Focus::Output, typing: crate::tui::app::Typing::Workload, ..App::default() },
+        80,
+        24,
+        true,
+    );
     insta::assert_snapshot!("paused_typing_80x24", terminal.backend());
     // At the limit itself not all is safe.
     let at_limit = PAUSED.replace("\"at_limit\":false", "\"at_limit\":true");
@@ -324,7 +331,7 @@ fn without_colour_there_is_none() {
 fn every_region_has_room_from_the_smallest_screen_on() {
     for (cols, rows) in [SMALLEST, (80, 24), (120, 40), (200, 60), (400, 120)] {
         for focus in [Focus::Processes, Focus::Output] {
-            let r = Regions::new(Rect::new(0, 0, cols, rows), focus, 0);
+            let r = Regions::new(Rect::new(0, 0, cols, rows), &App { focus, ..App::default() }, 0);
             assert!(r.chart.height >= 3 && r.processes.height >= 3 && r.output.height >= 3, "{cols}×{rows} {r:?}");
             assert_eq!(r.footer.y, rows - 1);
         }

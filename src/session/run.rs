@@ -279,6 +279,13 @@ impl Run {
                 }
                 return now(told.into_iter().collect());
             }
+            Event::Shares(shares) => {
+                for share in shares {
+                    if let Some(row) = self.processes.get_mut(&share.host_pid) {
+                        row.share = Some((at, *share));
+                    }
+                }
+            }
             Event::OomDump(dump) => self.oom_dump(dump),
             Event::Victim(victim) => return now(self.victim(at, victim)),
             Event::Ended(ended) => {
@@ -334,7 +341,11 @@ impl Run {
         self.peak = self.peak.max(peak);
         self.since.peak = self.since.peak.map(|before| before.max(peak));
         let reclaimable = self.stat.map_or(0, |stat| stat.file).min(sample.usage);
-        self.history.push(Point { at, usage: sample.usage, peak, reclaimable, limit });
+        let (shmem, kernel) = self.stat.map_or((0, 0), |stat| (stat.shmem, stat.kernel.unwrap_or(0)));
+        let soft = self.settings.high.or(self.settings.soft_limit).unwrap_or(Limit::Max);
+        let hits = sample.limit_hits.unwrap_or(0).saturating_sub(hits_before);
+        let usage = sample.usage;
+        self.history.push(Point { at, usage, peak, reclaimable, shmem, kernel, limit, soft, hits });
         self.last = Some(sample.clone());
         if sample.stat.is_some() {
             self.grew(at);

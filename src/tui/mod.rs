@@ -4,11 +4,15 @@
 
 mod app;
 mod encode;
+mod explain;
 mod input;
 mod key;
 mod keys;
 mod knobs;
+mod log;
 mod menu;
+mod mouse;
+mod own;
 mod pane;
 pub mod replay;
 mod rows;
@@ -17,6 +21,7 @@ mod terminal;
 mod theme;
 mod undo;
 mod view;
+mod viewport;
 
 use std::time::{Duration, Instant};
 
@@ -36,6 +41,7 @@ use crate::{
 };
 use app::{App, Effect};
 use input::Action;
+use own::Meter;
 use shown::Shown;
 use terminal::Screen;
 use theme::Theme;
@@ -72,6 +78,7 @@ pub fn run(plan: Plan, step: Step) -> Result<u8> {
         drawn: None,
         dirty: true,
         quitting: false,
+        meter: Meter::new(),
         supervisor,
     };
     let code = ui.run()?;
@@ -122,7 +129,14 @@ struct Ui {
     dirty: bool,
     /// The user wants to leave; the workload is ending.
     quitting: bool,
+    meter: Meter,
     supervisor: Supervisor,
+}
+
+/// What the views see.
+fn view_of<'a>(shown: &'a Shown, app: &'a App, theme: &'a Theme, now: Duration) -> View<'a> {
+    let words = Language::English;
+    View { session: &shown.session, app, pane: &shown.pane, now, theme, words, own: None, replay: None }
 }
 
 /// Why the loop goes on, or not.
@@ -219,18 +233,26 @@ impl Ui {
     }
 
     fn input(&mut self, event: TerminalEvent) -> Result<Next> {
-        let action = match event {
-            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => input::action(&self.app, key),
-            TerminalEvent::Paste(text) => Some(Action::Paste(text)),
+        let actions = match event {
+            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
+                input::action(&self.app, key).into_iter().collect()
+            }
+            TerminalEvent::Paste(text) => vec![Action::Paste(text)],
+            TerminalEvent::Mouse(event) => {
+                mouse::actions(&view_of(&self.shown, &self.app, &self.theme, self.now()), size()?, event)
+            }
             TerminalEvent::Resize(..) => {
                 self.screen.repaint()?;
                 self.fit_pane()?;
-                None
+                Vec::new()
             }
-            _ => None,
+            _ => Vec::new(),
         };
         self.dirty = true;
-        let effects = action.map(|action| self.app.update(&self.shown.session, action)).unwrap_or_default();
+        let mut effects = Vec::new();
+        for action in actions {
+            effects.extend(self.app.update(&self.shown.session, action));
+        }
         self.fit_pane()?; // the focus may have moved
         for effect in effects {
             if let Next::End(code) = self.apply(effect)? {
@@ -297,17 +319,10 @@ impl Ui {
     }
 
     fn draw(&mut self) -> Result<()> {
+        self.meter.look();
         self.fit_pane()?; // a program that begins to draw on all of its terminal gets more of ours
         self.app.scrolled_back = self.shown.pane.scroll_back(self.app.scrolled_back);
-        let view = View {
-            session: &self.shown.session,
-            app: &self.app,
-            pane: &self.shown.pane,
-            now: self.now(),
-            theme: &self.theme,
-            words: Language::English,
-            replay: None,
-        };
+        let view = View { own: self.meter.own, ..view_of(&self.shown, &self.app, &self.theme, self.now()) };
         let drawn = self.screen.terminal.draw(|frame| view::render(frame, &view));
         drawn.map_err(|e| Error::sys("draw", e))?;
         self.drawn = Some(Instant::now());

@@ -13,6 +13,16 @@ pub struct Theme {
     pub held: Style,
     /// Memory that can be given back: file cache.
     pub cache: Style,
+    /// Anonymous memory, on the chart.
+    pub anon: Style,
+    /// Shared memory, on the chart.
+    pub shmem: Style,
+    /// The kernel's own, on the chart.
+    pub kernel: Style,
+    /// The soft limit.
+    pub soft: Style,
+    /// The chart's cursor.
+    pub cursor: Style,
     /// The limit.
     pub limit: Style,
     /// The interval peak.
@@ -47,6 +57,11 @@ impl Theme {
             colour,
             held: fg(Color::Cyan, none),
             cache: fg(Color::Green, Modifier::DIM),
+            anon: fg(Color::Cyan, none),
+            shmem: fg(Color::Blue, none),
+            kernel: fg(Color::Magenta, none),
+            soft: fg(Color::Yellow, none),
+            cursor: fg(Color::White, Modifier::BOLD),
             limit: fg(Color::Yellow, Modifier::BOLD).add_modifier(Modifier::BOLD),
             peak: fg(Color::White, none),
             before: fg(Color::LightBlue, Modifier::BOLD),

@@ -13,10 +13,11 @@ use crossterm::event::{Event as TerminalEvent, KeyEventKind};
 use super::{
     FRAME,
     app::{App, Effect},
-    input, read_keys,
+    input, mouse, read_keys,
     terminal::{self, Screen},
     theme::Theme,
     view::{self, View},
+    view_of,
 };
 use crate::{
     error::{Error, Result, panic_if_asked},
@@ -167,18 +168,26 @@ impl Ui {
 
     fn input(&mut self, event: TerminalEvent) -> Result<Option<u8>> {
         self.dirty = true;
-        let action = match event {
-            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => input::action(&self.app, key),
+        let actions = match event {
+            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
+                input::action(&self.app, key).into_iter().collect()
+            }
+            TerminalEvent::Mouse(event) => {
+                let now = self.replay.player.times().0;
+                let shown = view_of(self.replay.player.shown(), &self.app, &self.theme, now);
+                mouse::actions(&View { replay: Some(&self.replay), ..shown }, super::size()?, event)
+            }
             TerminalEvent::Resize(..) => {
                 self.screen.repaint()?;
-                None
+                Vec::new()
             }
-            _ => None,
+            _ => Vec::new(),
         };
-        let Some(action) = action else { return Ok(None) };
-        for effect in self.app.update(&self.replay.player.shown().session, action) {
-            if let Some(code) = self.apply(effect)? {
-                return Ok(Some(code));
+        for action in actions {
+            for effect in self.app.update(&self.replay.player.shown().session, action) {
+                if let Some(code) = self.apply(effect)? {
+                    return Ok(Some(code));
+                }
             }
         }
         Ok(None)
@@ -199,16 +208,9 @@ impl Ui {
     }
 
     fn draw(&mut self) -> Result<()> {
-        let shown = self.replay.player.shown();
-        let view = View {
-            session: &shown.session,
-            app: &self.app,
-            pane: &shown.pane,
-            now: self.replay.player.times().0,
-            theme: &self.theme,
-            words: Language::English,
-            replay: Some(&self.replay),
-        };
+        let now = self.replay.player.times().0;
+        let view =
+            View { replay: Some(&self.replay), ..view_of(self.replay.player.shown(), &self.app, &self.theme, now) };
         let drawn = self.screen.terminal.draw(|frame| view::render(frame, &view));
         drawn.map_err(|e| Error::sys("draw", e))?;
         self.drawn = Some(Instant::now());

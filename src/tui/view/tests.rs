@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     event::{Event, Stamped},
     tui::app::{App, Card, Line},
+    tui::own::Own,
 };
 
 /// `stress` killed at 100M, run again under 300M, its limit moved down and refused, killed.
@@ -55,6 +56,7 @@ pub(super) fn frame(
         now: session.now,
         theme: &theme,
         words: Language::English,
+        own: Some(Own { cpu: 0.7, rss: 9 << 20 }),
         replay: None,
     };
     let mut terminal = Terminal::new(TestBackend::new(cols, rows)).expect("a test terminal");
@@ -137,6 +139,7 @@ fn replayed(percent: u8, before: Option<&str>, cols: u16, rows: u16) -> Terminal
         now,
         theme: &theme,
         words,
+        own: None,
         replay: Some(&replay),
     };
     let mut terminal = Terminal::new(TestBackend::new(cols, rows)).expect("a test terminal");
@@ -239,7 +242,7 @@ pub(super) fn live(session: &Session, app: App, now: Duration, cols: u16, rows: 
     let app = App { alive: true, ..app };
     let (pane, theme) = (Pane::new(5, cols), Theme::new(true));
     let words = Language::English;
-    let view = View { session, app: &app, pane: &pane, now, theme: &theme, words, replay: None };
+    let view = View { session, app: &app, pane: &pane, now, theme: &theme, words, own: None, replay: None };
     let mut terminal = Terminal::new(TestBackend::new(cols, rows)).expect("a test terminal");
     terminal.draw(|frame| render(frame, &view)).expect("a frame");
     terminal
@@ -294,7 +297,7 @@ fn too_small_a_screen_says_what_it_needs_and_none_makes_it_panic() {
     for (cols, rows) in [(1, 1), (2, 3), (59, 16), (60, 15), (60, 16), (61, 17), (300, 16), (60, 100)] {
         for focus in [Focus::Processes, Focus::Events, Focus::Output] {
             for popup in [Popup::None, Popup::Help, Popup::ConfirmRerun, Popup::Limit(Line::new("9".repeat(300)))] {
-                frame(STRESS, never, App { focus, popup, events_top: 1_000_000, ..App::default() }, cols, rows, true);
+                frame(STRESS, never, App { focus, popup, entry: Some(0), ..App::default() }, cols, rows, true);
             }
         }
     }

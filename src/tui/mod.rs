@@ -4,9 +4,10 @@
 
 mod app;
 mod encode;
+pub mod glyphs;
 mod input;
 mod key;
-mod keys;
+pub mod keys;
 mod knobs;
 mod menu;
 mod pane;
@@ -14,7 +15,7 @@ pub mod replay;
 mod rows;
 mod shown;
 mod terminal;
-mod theme;
+pub mod theme;
 mod undo;
 mod view;
 

@@ -10,6 +10,7 @@ use std::{
 
 use ratatui::style::{Color, Modifier, Style};
 
+use super::glyphs::Glyphs;
 use crate::{
     document::{Document, Entry, Value},
     error::{Error, Result},
@@ -40,6 +41,8 @@ macro_rules! theme {
         pub struct Theme {
             /// Whether there are colours; if not, the workload's are left out as well.
             pub colour: bool,
+            /// With which characters they are drawn; the terminal's matter, and in no theme's file.
+            pub glyphs: Glyphs,
             $($(#[$doc])* pub $name: Style,)*
         }
 

@@ -39,6 +39,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{
     app::{App, Focus, Popup},
+    glyphs,
     pane::Pane,
     replay::{self, Replay},
     theme::Theme,
@@ -139,8 +140,13 @@ impl Regions {
     }
 }
 
-/// Draws the whole screen.
+/// Draws the whole screen, with the characters that the terminal can be given.
 pub fn render(frame: &mut Frame, view: &View) {
+    picture(frame, view);
+    glyphs::apply(frame.buffer_mut(), view.theme.glyphs);
+}
+
+fn picture(frame: &mut Frame, view: &View) {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         return too_small(frame, area, view);

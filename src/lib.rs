@@ -34,6 +34,7 @@ pub mod axis;
 pub mod cli;
 pub mod demo;
 pub mod doctor;
+pub mod document;
 pub mod error;
 pub mod files;
 pub mod generate;

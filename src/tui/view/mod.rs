@@ -41,6 +41,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{
     app::{App, Focus, Popup},
+    glyphs,
     own::Own,
     pane::Pane,
     replay::{self, Replay},
@@ -150,8 +151,13 @@ impl Regions {
 /// What draws a region.
 type Draw = fn(&mut Frame, Rect, &View);
 
-/// Draws the whole screen.
+/// Draws the whole screen, with the characters that the terminal can be given.
 pub fn render(frame: &mut Frame, view: &View) {
+    picture(frame, view);
+    glyphs::apply(frame.buffer_mut(), view.theme.glyphs);
+}
+
+fn picture(frame: &mut Frame, view: &View) {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         return too_small(frame, area, view);

@@ -311,14 +311,15 @@ fn nothing_yet_is_a_picture_too() {
 #[test]
 fn a_kill_is_red_and_a_move_is_the_users_colour() {
     use ratatui::style::Color;
+    let theme = Theme::new(true);
     let terminal = frame(STRESS, never, App::default(), 120, 40, true);
     let buffer = terminal.backend().buffer();
     let colours = |symbol: &str| -> Vec<Option<Color>> {
         buffer.content().iter().filter(|cell| cell.symbol() == symbol).map(|cell| cell.style().fg).collect()
     };
-    assert!(colours("✖").contains(&Some(Color::LightRed)));
-    assert!(colours("▼").iter().all(|c| *c == Some(Color::LightMagenta)) && !colours("▼").is_empty());
-    assert!(colours("━").contains(&Some(Color::Yellow)));
+    assert!(colours("✖").contains(&theme.danger.fg));
+    assert!(colours("▼").iter().all(|c| *c == theme.act.fg) && !colours("▼").is_empty());
+    assert!(colours("━").contains(&theme.limit.fg));
 }
 
 #[test]

@@ -57,6 +57,21 @@ impl History {
         &self.points
     }
 
+    /// Says what the newest points consisted of that were read without it: their parts went from those of the point before them to these. Usage is read
+    /// more often than what it consists of.
+    pub fn settle(&mut self, unread: usize, reclaimable: u64, shmem: u64, kernel: u64) {
+        let first = self.points.len().saturating_sub(unread);
+        let Some(before) = first.checked_sub(1).map(|n| self.points[n]) else { return };
+        let steps = (unread + 1) as f64;
+        for (n, point) in self.points[first..].iter_mut().enumerate() {
+            let share = (n + 1) as f64 / steps;
+            let between = |a: u64, b: u64| (a as f64 + (b as f64 - a as f64) * share) as u64;
+            point.reclaimable = between(before.reclaimable, reclaimable).min(point.usage);
+            point.shmem = between(before.shmem, shmem);
+            point.kernel = between(before.kernel, kernel);
+        }
+    }
+
     /// The newest point at a moment, or before it.
     pub fn at(&self, moment: Duration) -> Option<&Point> {
         self.points[..self.points.partition_point(|p| p.at <= moment)].last()
@@ -121,6 +136,17 @@ mod tests {
         assert!(history.points().is_sorted_by_key(|p| p.at));
         assert_eq!(history.points().last().map(|p| p.at), Some(Duration::from_millis(99_999)));
         assert_eq!(history.points().iter().map(|p| p.hits).sum::<u64>(), 100_000);
+    }
+
+    #[test]
+    fn parts_that_were_not_read_lie_between_those_that_were() {
+        let mut history = History::default();
+        for (ms, usage, reclaimable) in [(0, 100, 20), (1, 110, 20), (2, 120, 20), (3, 130, 20)] {
+            history.push(Point { reclaimable, ..point(ms, usage) });
+        }
+        history.settle(3, 60, 4, 8);
+        let parts: Vec<(u64, u64)> = history.points().iter().map(|p| (p.reclaimable, p.kernel)).collect();
+        assert_eq!(parts, [(20, 0), (30, 2), (40, 4), (50, 6)]);
     }
 
     #[test]

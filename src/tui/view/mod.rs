@@ -279,3 +279,5 @@ mod tests_knobs;
 mod tests_next;
 #[cfg(test)]
 mod tests_outlook;
+#[cfg(test)]
+mod tests_workloads;

@@ -12,6 +12,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{View, fit, put, rule, span};
 use crate::{
+    event::Process,
     sentences::moment,
     session::{Row, Run, badness::is_spared},
     text::visible,
@@ -81,7 +82,9 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let first = next.as_ref().and_then(|next| next.iter().find(|(_, place)| place.place == 0)).map(|(pid, _)| *pid);
     let seen = |pid| rows.iter().skip(top).take(room).any(|(_, row)| row.process.host_pid == pid);
     let unseen = first.filter(|pid| !seen(*pid)).and_then(|pid| run.processes.get(&pid));
-    let told = unseen.map(|row| view.words.next(&row.process, columns.width.saturating_sub(title.width() + 10)));
+    let room_for = columns.width.saturating_sub(title.width() + 10);
+    let told = unseen.map(|row| view.words.next(&row.process, room_for));
+    let told = view.words.odd(run, room_for).or(told);
     rule(frame, area, &title, &told.unwrap_or_default(), view.theme, focused);
     put(frame, line(0), columns.head(view));
     if rows.is_empty() && !order.filter.is_empty() {
@@ -192,7 +195,7 @@ fn process(view: &View, run: &Run, next: &Line, (depth, row): (usize, &Row), col
     let process = &row.process;
     let pid = process.pid.map_or_else(|| format!("({})", process.host_pid), |pid| pid.to_string());
     let rss = size_column(process.usage.rss);
-    let command = &visible(if process.command.is_empty() { &process.name } else { &process.command });
+    let command = &visible(&shown_command(process));
     let branch = if depth == 0 { String::new() } else { format!("{}└─ ", "  ".repeat((depth - 1).min(8))) };
     let share = match (run.usage(), row.died) {
         (1.., None) => format!("{}%", (process.usage.anon * 100 / run.usage()).min(100)),
@@ -216,6 +219,16 @@ fn process(view: &View, run: &Run, next: &Line, (depth, row): (usize, &Row), col
     vec![span(start, Style::new()), span(said, style), span(command, Style::new())]
 }
 
+/// The command as it is listed: without the folder of its program, which would hide the name.
+fn shown_command(process: &Process) -> String {
+    let (program, rest) = process.command.split_once(' ').unwrap_or((&process.command, ""));
+    match program.rsplit_once('/') {
+        _ if process.command.is_empty() => process.name.clone(),
+        Some((_, name)) if program.starts_with('/') && !name.is_empty() => format!("{name} {rest}").trim_end().into(),
+        _ => process.command.clone(),
+    }
+}
+
 /// One that has died: how, and when.
 fn dead(
     view: &View,
@@ -236,8 +249,9 @@ fn dead(
     // The command comes first; how and when it ended, as far as there is room for them. Of a kill a word is told before the whole command is.
     let room = columns.width.saturating_sub(start.width());
     let mut end = String::new();
-    for (part, least) in [(how, if row.oom_killed { 6 } else { 12 }), (at.as_str(), 12)] {
-        if end.width() + part.width() + command.width().min(least) <= room {
+    let name = command.split(' ').next().unwrap_or_default().width().min(15);
+    for (part, least) in [(how, name), (at.as_str(), name.max(12))] {
+        if end.width() + part.width() + command.width().min(least) < room {
             end += part;
         }
     }

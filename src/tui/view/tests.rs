@@ -26,17 +26,27 @@ const KILLS: &str = include_str!("../../../tests/data/kills.jsonl");
 /// The screen after the first events of a recording for which `until` does not hold, and then one more.
 pub(super) fn frame(
     recording: &str,
-    mut until: impl FnMut(&Session) -> bool,
+    until: impl FnMut(&Session) -> bool,
     app: App,
     cols: u16,
     rows: u16,
     colour: bool,
 ) -> Terminal<TestBackend> {
+    frame_of(events(recording), until, app, (cols, rows), &Theme::new(colour))
+}
+
+/// The same, of events, with a theme.
+pub(super) fn frame_of(
+    events: Vec<Stamped>,
+    mut until: impl FnMut(&Session) -> bool,
+    app: App,
+    (cols, rows): (u16, u16),
+    theme: &Theme,
+) -> Terminal<TestBackend> {
     let mut session = Session::default();
     let (pane_rows, pane_cols) = Regions::new(Rect::new(0, 0, cols, rows), &app, 0).pane_size();
     let mut pane = Pane::new(pane_rows, pane_cols);
-    for line in recording.lines() {
-        let stamped: Stamped = serde_json::from_str(line).expect("a recorded event");
+    for stamped in events {
         match &stamped.event {
             Event::Output(bytes) => drop(pane.take(bytes)),
             Event::Started(started) if started.run > 1 => pane.next_run(),
@@ -48,13 +58,12 @@ pub(super) fn frame(
         }
     }
     let app = App { alive: session.is_alive(), ..app };
-    let theme = Theme::new(colour);
     let view = View {
         session: &session,
         app: &app,
         pane: &pane,
         now: session.now,
-        theme: &theme,
+        theme,
         words: Language::English,
         own: Some(Own { cpu: 0.7, rss: 9 << 20 }),
         replay: None,

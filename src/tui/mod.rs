@@ -150,11 +150,30 @@ enum Next {
 impl Ui {
     fn run(&mut self) -> Result<u8> {
         loop {
-            if self.dirty && (self.pressed || self.drawn.is_none_or(|at| at.elapsed() >= FRAME)) {
-                self.draw()?;
+            match self.turn() {
+                Ok(Next::Go) => {}
+                Ok(Next::End(code)) => return Ok(code),
+                // Where the terminal is gone we get a signal too, which says why.
+                Err(e) => return self.signalled().map_or(Err(e), |signal| Ok((128 + signal) as u8)),
             }
-            if let Next::End(code) = self.wait()? {
-                return Ok(code);
+        }
+    }
+
+    /// Draws, if there is something to be seen, and waits.
+    fn turn(&mut self) -> Result<Next> {
+        if self.dirty && (self.pressed || self.drawn.is_none_or(|at| at.elapsed() >= FRAME)) {
+            self.draw()?;
+        }
+        self.wait()
+    }
+
+    /// The signal that ends us, if one comes soon.
+    fn signalled(&self) -> Option<i32> {
+        let deadline = Instant::now() + Duration::from_millis(200);
+        loop {
+            match self.supervisor.news().recv_deadline(deadline).ok()? {
+                News::Signal(signal) if signal != nix::libc::SIGTSTP => return Some(signal),
+                _ => {}
             }
         }
     }

@@ -90,6 +90,11 @@ impl Write for Whole {
         if self.frame.is_empty() {
             return Ok(());
         }
+        // What is given back is not written to. (ratatui 0.30 shows the cursor when it is dropped, and panics where that and stderr are gone.)
+        if !TAKEN.load(Ordering::SeqCst) {
+            self.frame.clear();
+            return Ok(());
+        }
         queue!(self.frame, EndSynchronizedUpdate)?;
         let again = self.frame == self.last && !self.frame.windows(CLEAR.len()).any(|bytes| bytes == CLEAR);
         let written = match again {

@@ -295,7 +295,10 @@ impl App {
                     self.edited();
                 }
             }
-            Action::Type(key) => return vec![Effect::Type(key)],
+            Action::Type(key) => {
+                self.scrolled_back = 0;
+                return vec![Effect::Type(key)];
+            }
             Action::Paste(text) => return self.paste(text),
             Action::Play(wish) => return vec![Effect::Play(wish)],
         }

@@ -32,11 +32,26 @@ pub fn key(key: KeyEvent, application: bool) -> Vec<u8> {
         KeyCode::Delete => bytes = tilde(3, key.modifiers),
         KeyCode::PageUp => bytes = tilde(5, key.modifiers),
         KeyCode::PageDown => bytes = tilde(6, key.modifiers),
-        KeyCode::F(n @ 1..=4) => bytes.extend([0x1b, b'O', b'P' + n - 1]),
+        KeyCode::F(n @ 1..=4) => bytes = cursor_key(b'P' + n - 1, key.modifiers, true),
         KeyCode::F(n @ 5..=12) => bytes = tilde([15, 17, 18, 19, 20, 21, 23, 24][usize::from(n) - 5], key.modifiers),
         _ => {}
     }
     bytes
+}
+
+/// The bytes for pasted text: what of it could be a key or an end of the paste is left out.
+pub fn paste(text: &str, bracketed: bool) -> Vec<u8> {
+    let text = text.replace("\r\n", "\r").replace('\n', "\r");
+    let text: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\r' | '\t')).collect();
+    match bracketed {
+        true => format!("\x1b[200~{text}\x1b[201~").into_bytes(),
+        false => text.into_bytes(),
+    }
+}
+
+/// The bytes for the focus that comes, or goes.
+pub fn focus(comes: bool) -> Vec<u8> {
+    if comes { b"\x1b[I".to_vec() } else { b"\x1b[O".to_vec() }
 }
 
 /// The control character that Ctrl and this key make.
@@ -95,6 +110,13 @@ mod tests {
         assert_eq!(key(KeyEvent::new(KeyCode::Up, none), true), b"\x1bOA");
         assert_eq!(bytes(KeyCode::F(5), none), b"\x1b[15~");
         assert_eq!(bytes(KeyCode::F(1), none), b"\x1bOP");
+        assert_eq!(bytes(KeyCode::F(1), KeyModifiers::SHIFT), b"\x1b[1;2P");
         assert_eq!(bytes(KeyCode::Delete, none), b"\x1b[3~");
+    }
+
+    #[test]
+    fn a_paste_is_text_and_cannot_end_itself() {
+        assert_eq!(paste("a\r\nb\nc\td", false), b"a\rb\rc\td");
+        assert_eq!(paste("a\x1b[201~\x03\u{9b}é", true), "\x1b[200~a[201~é\x1b[201~".as_bytes());
     }
 }

@@ -24,7 +24,10 @@ mod undo;
 mod view;
 mod viewport;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use crossbeam_channel::{Receiver, select, unbounded};
 use crossterm::event::{Event as TerminalEvent, KeyEventKind};
@@ -54,17 +57,21 @@ const FRAME: Duration = Duration::from_millis(33);
 /// How often a picture that only time changes is drawn.
 const IDLE: Duration = Duration::from_millis(500);
 
+/// The most time that events are taken in for before the keys are looked at again.
+const TURN: Duration = Duration::from_millis(8);
+
 /// Runs the plan on the screen, where keys move the limit by this step, until the user has seen enough; the exit code.
 ///
 /// # Errors
 /// When the run cannot be started, or the terminal is lost.
-pub fn run(plan: Plan, step: Step) -> Result<u8> {
+pub fn run(mut plan: Plan, step: Step) -> Result<u8> {
     let colour = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     // crossterm 0.29 turns every style into a reset under NO_COLOR; the theme without colours does what is meant.
     crossterm::style::force_color_output(true);
     let size = size()?;
     let app = App { alive: true, step, ..App::default() };
     let (rows, cols) = Regions::new(size, &app, 0).pane_size();
+    plan.env = pane::environment(plan.env, |name| std::env::var_os(name));
     let service = Service { terminal: Some((rows, cols)), give_back: terminal::wrest_back };
     let supervisor = Supervisor::start(plan, service)?;
     let mut ui = Ui {
@@ -76,8 +83,11 @@ pub fn run(plan: Plan, step: Step) -> Result<u8> {
         theme: Theme::new(colour),
         clock: Instant::now(),
         offset: Duration::ZERO,
+        waiting: VecDeque::new(),
         drawn: None,
         dirty: true,
+        pressed: false,
+        typed: false,
         quitting: false,
         meter: Meter::new(),
         supervisor,
@@ -126,8 +136,14 @@ struct Ui {
     clock: Instant,
     /// The session's time at `clock`.
     offset: Duration,
+    /// Events that came and are not taken in yet.
+    waiting: VecDeque<Stamped>,
     drawn: Option<Instant>,
     dirty: bool,
+    /// A key came since: what it did is shown at once.
+    pressed: bool,
+    /// A key was typed to the workload: what it prints next is shown at once too.
+    typed: bool,
     /// The user wants to leave; the workload is ending.
     quitting: bool,
     meter: Meter,
@@ -149,17 +165,42 @@ enum Next {
 impl Ui {
     fn run(&mut self) -> Result<u8> {
         loop {
-            if self.dirty && self.drawn.is_none_or(|at| at.elapsed() >= FRAME) {
-                self.draw()?;
-            }
-            if let Next::End(code) = self.wait()? {
-                return Ok(code);
+            match self.turn() {
+                Ok(Next::Go) => {}
+                Ok(Next::End(code)) => return Ok(code),
+                // Where the terminal is gone we get a signal too, which says why.
+                Err(e) => return self.signalled().map_or(Err(e), |signal| Ok((128 + signal) as u8)),
             }
         }
     }
 
-    /// Waits for a key, for news, or for the next frame.
+    /// Draws, if there is something to be seen, and waits.
+    fn turn(&mut self) -> Result<Next> {
+        if self.dirty && (self.pressed || self.drawn.is_none_or(|at| at.elapsed() >= FRAME)) {
+            self.draw()?;
+        }
+        self.wait()
+    }
+
+    /// The signal that ends us, if one comes soon.
+    fn signalled(&self) -> Option<i32> {
+        let deadline = Instant::now() + Duration::from_millis(200);
+        loop {
+            match self.supervisor.news().recv_deadline(deadline).ok()? {
+                News::Signal(signal) if signal != nix::libc::SIGTSTP => return Some(signal),
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits for a key, for news, or for the next frame. Keys come first.
     fn wait(&mut self) -> Result<Next> {
+        if let Ok(event) = self.keys.try_recv() {
+            return self.keys_first(event);
+        }
+        if !self.waiting.is_empty() {
+            return self.take_in();
+        }
         let since = self.drawn.map_or(FRAME, |at| at.elapsed());
         // After the end nothing changes by itself: the picture stands until a key comes.
         let until = match (self.dirty, self.shown.session.is_alive()) {
@@ -169,7 +210,7 @@ impl Ui {
         };
         select! {
             recv(self.keys) -> event => match event {
-                Ok(event) => self.input(event),
+                Ok(event) => self.keys_first(event),
                 Err(_) => Err(Error::new("the terminal is gone")),
             },
             recv(self.supervisor.news()) -> news => match news {
@@ -183,24 +224,44 @@ impl Ui {
         }
     }
 
+    /// Does what a key asks for, and those that came with it: they share a frame.
+    fn keys_first(&mut self, event: TerminalEvent) -> Result<Next> {
+        self.pressed = true;
+        let mut next = self.input(event)?;
+        while let (Next::Go, Ok(event)) = (&next, self.keys.try_recv()) {
+            next = self.input(event)?;
+        }
+        Ok(next)
+    }
+
     fn news(&mut self, news: News) -> Result<Next> {
         match news {
             News::Batch(batch) => {
-                self.supervisor.took(&batch);
-                for stamped in &batch {
-                    self.take(stamped);
-                }
-                if self.quitting && !self.shown.session.is_alive() {
-                    return Ok(Next::End(self.exit_code()));
-                }
-                if let Some(effect) = self.app.observe(&self.shown.session) {
-                    return self.apply(effect);
-                }
-                Ok(Next::Go)
+                self.waiting.extend(batch);
+                self.take_in()
             }
             News::Signal(nix::libc::SIGTSTP) => self.apply(Effect::Suspend),
             News::Signal(n) => Ok(Next::End((128 + n) as u8)),
             News::Fatal(text) => Err(internal_error(&text)),
+        }
+    }
+
+    /// Takes in the events that wait, or as many as there is time for: a few bytes of output can be much work.
+    fn take_in(&mut self) -> Result<Next> {
+        let begun = Instant::now();
+        while let Some(stamped) = self.waiting.pop_front() {
+            self.take(&stamped);
+            self.supervisor.took(&[stamped]);
+            if begun.elapsed() >= TURN {
+                break;
+            }
+        }
+        if self.quitting && !self.shown.session.is_alive() {
+            return Ok(Next::End(self.exit_code()));
+        }
+        match self.app.observe(&self.shown.session) {
+            Some(effect) => self.apply(effect),
+            None => Ok(Next::Go),
         }
     }
 
@@ -209,6 +270,9 @@ impl Ui {
             panic_if_asked("screen");
         }
         self.dirty |= self.is_news(stamped);
+        if matches!(stamped.event, Event::Output(_)) {
+            self.pressed |= std::mem::take(&mut self.typed);
+        }
         if stamped.at > self.now() {
             (self.clock, self.offset) = (Instant::now(), stamped.at);
         }
@@ -216,7 +280,9 @@ impl Ui {
             self.app.limit_done(*target, outcome);
         }
         let answers = self.shown.take(stamped);
+        self.app.scrolled_back = self.shown.pane.scrolled_back(); // further, where lines came: the place stays
         self.app.observe_terminal(self.shown.pane.screen().alternate_screen());
+        self.shown.pane.scroll_back(self.app.scrolled_back);
         if !answers.is_empty() {
             self.supervisor.command(Command::Input(answers));
         }
@@ -250,9 +316,14 @@ impl Ui {
             _ => Vec::new(),
         };
         self.dirty = true;
+        let typed = self.app.is_typing();
         let mut effects = Vec::new();
         for action in actions {
             effects.extend(self.app.update(&self.shown.session, action));
+        }
+        self.app.scrolled_back = self.shown.pane.scroll_back(self.app.scrolled_back);
+        if typed != self.app.is_typing() && self.shown.pane.wants_focus_events() {
+            self.supervisor.command(Command::Input(encode::focus(!typed)));
         }
         self.fit_pane()?; // the focus may have moved
         for effect in effects {
@@ -268,14 +339,11 @@ impl Ui {
             Effect::Command(command) => self.supervisor.command(command),
             Effect::Type(key) => {
                 let bytes = encode::key(key, self.shown.pane.screen().application_cursor());
+                self.typed = true;
                 self.supervisor.command(Command::Input(bytes));
             }
             Effect::Paste(text) => {
-                let text = text.replace('\n', "\r");
-                let bytes = match self.shown.pane.screen().bracketed_paste() {
-                    true => format!("\x1b[200~{}\x1b[201~", text.replace('\x1b', "")).into_bytes(),
-                    false => text.into_bytes(),
-                };
+                let bytes = encode::paste(&text, self.shown.pane.screen().bracketed_paste());
                 self.supervisor.command(Command::Input(bytes));
             }
             Effect::Play(_) => {} // nothing is played here
@@ -303,10 +371,11 @@ impl Ui {
         }
     }
 
-    /// Gives the workload's terminal the size of its pane.
+    /// Gives the workload's terminal the size of its pane. One that is not to be seen keeps it.
     fn fit_pane(&mut self) -> Result<()> {
-        let size = Regions::new(size()?, &self.app, 0).pane_size();
-        if size != self.pane_size {
+        let regions = Regions::new(size()?, &self.app, 0);
+        let size = regions.pane_size();
+        if size != self.pane_size && regions.output.height > 0 {
             self.pane_size = size;
             let (rows, cols) = size;
             self.shown.pane.resize(rows, cols);
@@ -322,12 +391,11 @@ impl Ui {
     fn draw(&mut self) -> Result<()> {
         self.meter.look();
         self.fit_pane()?; // a program that begins to draw on all of its terminal gets more of ours
-        self.app.scrolled_back = self.shown.pane.scroll_back(self.app.scrolled_back);
         let view = View { own: self.meter.own, ..view_of(&self.shown, &self.app, &self.theme, self.now()) };
         let drawn = self.screen.terminal.draw(|frame| view::render(frame, &view));
         drawn.map_err(|e| Error::sys("draw", e))?;
         self.drawn = Some(Instant::now());
-        self.dirty = false;
+        (self.dirty, self.pressed) = (false, false);
         Ok(())
     }
 }

@@ -1,94 +1,57 @@
 //! The workload's terminal as it looks now: a fold of its output. Escape sequences end here; none reaches the user's terminal.
+//!
+//! Output is taken apart into whole sequences (`tokens`). Those that are known go on to the emulator that keeps the cells, some of them in words
+//! that it knows; questions are answered; the rest is dropped.
 
-use std::num::NonZeroU16;
+mod charset;
+mod emulator;
+mod environment;
+mod report;
+mod tokens;
 
-use crate::event::terminal_size;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod tests;
+
+use charset::Charsets;
+use emulator::Emulator;
+pub use environment::environment;
+use tokens::{Csi, Token, Tokens};
+
+use crate::text::visible;
 
 /// How many lines that scrolled out of the live terminal are kept.
 pub const SCROLLBACK: usize = 2000;
 
-/// What a terminal is asked and must answer, collected while output is taken in.
-#[derive(Clone, Default)]
-struct Answers(Vec<u8>);
+/// The most characters of a title that are kept.
+const LONGEST_TITLE: usize = 200;
 
-impl vt100::Callbacks for Answers {
-    fn unhandled_csi(&mut self, screen: &mut vt100::Screen, i1: Option<u8>, _: Option<u8>, params: &[&[u16]], c: char) {
-        let first = params.first().and_then(|p| p.first()).copied().unwrap_or(0);
-        match (i1, c, first) {
-            (None, 'n', 5) => self.0.extend(b"\x1b[0n"),
-            (None, 'n', 6) => {
-                let (row, col) = screen.cursor_position();
-                self.0.extend(format!("\x1b[{};{}R", row + 1, col + 1).into_bytes());
-            }
-            (None, 'c', 0) => self.0.extend(b"\x1b[?62;22c"), // a VT220 with colour
-            (Some(b'>'), 'c', 0) => self.0.extend(b"\x1b[>0;0;0c"),
-            _ => {}
-        }
-    }
-}
+/// What goes to the emulator at once, in bytes, about.
+const PIECE: usize = 16 * 1024;
 
 /// The workload's terminal.
+#[derive(Clone)]
 pub struct Pane {
-    parser: vt100::Parser<Answers>,
-    place: Place,
+    emulator: Emulator,
+    tokens: Tokens,
+    modes: Modes,
+    /// What is on its way to the emulator.
+    clean: Vec<u8>,
+    /// What is to be typed back.
+    answers: Vec<u8>,
 }
 
-/// Where in the stream of output its end so far is, as far as it matters to whoever takes the rest in afresh.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
-    /// Between characters and sequences.
-    #[default]
-    Between,
-    /// Inside a character of several bytes, of which so many are to come.
-    Character(u8),
-    /// After an escape.
-    Escape,
-    /// Inside `ESC [ …`.
-    Control,
-    /// Inside a title or the like, which ends with ST or BEL.
-    Text,
-    /// Inside another string, which ends with ST alone.
-    Device,
-    /// After an escape in such a string.
-    TextEscape,
-}
-
-impl Place {
-    fn after(self, byte: u8) -> Place {
-        match (self, byte) {
-            (Place::Escape, b'[') => Place::Control,
-            (Place::Escape, b']') => Place::Text,
-            (Place::Escape, b'P' | b'X' | b'^' | b'_') => Place::Device,
-            (Place::Escape, 0x20..=0x2f) => Place::Escape, // an intermediate byte
-            (Place::Text | Place::Device, 0x1b) => Place::TextEscape,
-            (_, 0x18 | 0x1a) => Place::Between, // cancelled
-            (_, 0x1b) => Place::Escape,
-            (Place::Text, 0x07) => Place::Between,
-            (Place::TextEscape, b'\\') => Place::Between,
-            (Place::Text, _) => Place::Text,
-            (Place::Device, _) => Place::Device,
-            (Place::TextEscape, byte) => Place::Escape.after(byte), // a BEL after it ends nothing
-            (Place::Control, 0x40..=0x7e) => Place::Between,
-            (Place::Control, _) => Place::Control,
-            (Place::Escape, 0x30..=0x7e) => Place::Between,
-            (Place::Escape, _) => Place::Escape,
-            (Place::Character(left @ 2..), 0x80..=0xbf) => Place::Character(left - 1),
-            (_, 0xc2..=0xdf) => Place::Character(1),
-            (_, 0xe0..=0xef) => Place::Character(2),
-            (_, 0xf0..=0xf4) => Place::Character(3),
-            _ => Place::Between,
-        }
-    }
-}
-
-/// A clone shows the same. What it does with the rest of a sequence that was begun is another matter: see [`Pane::is_between_sequences`].
-impl Clone for Pane {
-    fn clone(&self) -> Pane {
-        let (rows, cols) = self.parser.screen().size();
-        let mut new = Pane::new(rows.get(), cols.get());
-        *new.parser.screen_mut() = self.parser.screen().clone();
-        new
-    }
+/// What the emulator does not keep.
+#[derive(Clone, Debug, Default)]
+struct Modes {
+    charsets: Charsets,
+    /// As they were when the cursor was saved.
+    saved: Charsets,
+    /// What is printed moves what stands there to the right.
+    insert: bool,
+    focus_events: bool,
+    title: Option<String>,
 }
 
 impl Pane {
@@ -103,135 +66,220 @@ impl Pane {
     }
 
     fn with(rows: u16, cols: u16, history: usize) -> Pane {
-        let (rows, cols) = terminal_size(rows, cols);
         Pane {
-            parser: vt100::Parser::new_with_callbacks(at_least_1(rows), at_least_1(cols), history, Answers::default()),
-            place: Place::Between,
+            emulator: Emulator::new((rows, cols), history),
+            tokens: Tokens::default(),
+            modes: Modes::default(),
+            clean: Vec::new(),
+            answers: Vec::new(),
         }
-    }
-
-    /// Shows what scrolled out so many lines ago, as far as it is kept; how many those are.
-    pub fn scroll_back(&mut self, lines: usize) -> usize {
-        let screen = self.parser.screen_mut();
-        screen.set_scrollback(lines);
-        screen.scrollback()
     }
 
     /// Takes in output; what the terminal answers to questions in it is to be typed back.
     pub fn take(&mut self, output: &[u8]) -> Vec<u8> {
-        self.parser.process(output);
-        self.place = output.iter().fold(self.place, |place, byte| place.after(*byte));
-        std::mem::take(&mut self.parser.callbacks_mut().0)
+        let mut tokens = std::mem::take(&mut self.tokens);
+        tokens.feed(output, |token| self.heed(token));
+        self.tokens = tokens;
+        self.flush();
+        std::mem::take(&mut self.answers)
     }
 
-    /// Whether the output so far ends neither inside a character nor inside an escape sequence.
-    pub fn is_between_sequences(&self) -> bool {
-        self.place == Place::Between
+    /// Shows what scrolled out so many lines ago, as far as it is kept; how many those are.
+    pub fn scroll_back(&mut self, lines: usize) -> usize {
+        self.emulator.scroll_back(lines);
+        self.scrolled_back()
+    }
+
+    /// How many lines ago what it shows scrolled out: more with each that follows, so that the place stays.
+    pub fn scrolled_back(&self) -> usize {
+        self.emulator.screen().scrollback()
     }
 
     /// How much memory it takes, in bytes, roughly: a terminal has a second screen.
     pub fn memory(&self) -> usize {
-        let (rows, cols) = self.parser.screen().size();
-        2 * usize::from(rows.get()) * usize::from(cols.get()) * size_of::<vt100::Cell>()
+        let (rows, cols) = self.emulator.size();
+        2 * usize::from(rows) * usize::from(cols) * size_of::<vt100::Cell>()
     }
 
     /// Changes the size.
     pub fn resize(&mut self, rows: u16, cols: u16) {
-        let (rows, cols) = terminal_size(rows, cols);
-        self.parser.set_size(at_least_1(rows), at_least_1(cols));
+        self.emulator.resize((rows, cols));
     }
 
     /// What it shows.
     pub fn screen(&self) -> &vt100::Screen {
-        self.parser.screen()
+        self.emulator.screen()
+    }
+
+    /// The title that the program gave its window, in one visible line.
+    pub fn title(&self) -> Option<&str> {
+        self.modes.title.as_deref()
+    }
+
+    /// Which of the mouse's doings the program wants to know, and how they are written.
+    #[allow(dead_code)] // who forwards the mouse calls it
+    pub fn mouse_mode(&self) -> (vt100::MouseProtocolMode, vt100::MouseProtocolEncoding) {
+        (self.screen().mouse_protocol_mode(), self.screen().mouse_protocol_encoding())
+    }
+
+    /// Whether the program wants to know when its terminal gets the focus, and loses it.
+    pub fn wants_focus_events(&self) -> bool {
+        self.modes.focus_events
     }
 
     /// Starts a fresh line for the next run, so that its output follows that of the last.
     pub fn next_run(&mut self) {
+        (self.tokens, self.modes) = (Tokens::default(), Modes::default());
         // Leaves the alternate screen, shows the cursor, resets colours and modes, and goes to a new line if the line has text.
-        self.parser.process(b"\x1b[?1049l\x1b[?25h\x1b[?1l\x1b[?2004l\x1b[0m\x1b[r");
-        let (rows, _) = self.parser.screen().size();
-        let last = (0..rows.get()).rev().find(|row| !self.row_is_empty(*row));
+        self.emulator.process(b"\x1b[?1049l\x1b[?25h\x1b[?1l\x1b[?6l\x1b[?2004l\x1b>\x1b[0m\x1b[r");
+        self.emulator.process(b"\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l");
+        let rows = self.emulator.size().0;
+        let last = (0..rows).rev().find(|row| !self.row_is_empty(*row));
         let below = last.map_or(1, |row| row + 2);
-        self.parser.process(format!("\x1b[{};1H", below.min(rows.get())).as_bytes());
-        if below > rows.get() {
-            self.parser.process(b"\n");
+        self.emulator.process(format!("\x1b[{};1H", below.min(rows)).as_bytes());
+        if below > rows {
+            self.emulator.process(b"\n");
         }
     }
 
     fn row_is_empty(&self, row: u16) -> bool {
-        let cols = self.parser.screen().size().1.get();
-        (0..cols).all(|col| self.parser.screen().cell(row, col).is_none_or(|cell| !cell.has_contents()))
-    }
-}
-
-fn at_least_1(n: u16) -> NonZeroU16 {
-    NonZeroU16::new(n).unwrap_or(NonZeroU16::MIN)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn questions_are_answered() {
-        let mut pane = Pane::new(5, 20);
-        assert_eq!(pane.take(b"ab\x1b[6n"), b"\x1b[1;3R");
-        assert_eq!(pane.take(b"\x1b[c"), b"\x1b[?62;22c");
-        assert_eq!(pane.take(b"plain"), b"");
+        let cols = self.emulator.size().1;
+        (0..cols).all(|col| self.screen().cell(row, col).is_none_or(|cell| !cell.has_contents()))
     }
 
-    #[test]
-    fn the_next_run_starts_below_what_the_last_one_left() {
-        let mut pane = Pane::new(4, 20);
-        pane.take(b"one\r\ntwo");
-        pane.next_run();
-        pane.take(b"three");
-        assert_eq!(pane.screen().contents(), "one\ntwo\nthree");
-        pane.take(b"\r\nfour");
-        pane.next_run();
-        pane.take(b"five");
-        assert_eq!(pane.screen().contents(), "two\nthree\nfour\nfive");
+    /// Has the emulator take in what is on its way.
+    fn flush(&mut self) {
+        let clean = std::mem::take(&mut self.clean);
+        self.emulator.process(&clean);
+        self.clean = clean;
+        self.clean.clear();
     }
 
-    #[test]
-    fn a_size_that_no_terminal_has_takes_no_memory() {
-        let mut pane = Pane::new(u16::MAX, u16::MAX);
-        pane.resize(u16::MAX, u16::MAX);
-        pane.take(b"still \x1b[999;999Hhere");
-        assert_eq!(pane.screen().size(), (at_least_1(500), at_least_1(1000)));
+    fn heed(&mut self, token: Token) {
+        match token {
+            Token::Text(text) => self.print(text),
+            Token::Control(byte @ (8..=10 | 13)) => self.clean.push(byte),
+            Token::Control(11 | 12) => self.clean.push(b'\n'),
+            Token::Control(byte @ (14 | 15)) => self.modes.charsets.shift(byte == 14),
+            Token::Control(_) => {}
+            Token::Escape(between, last) => self.escape(between, last),
+            Token::Csi(csi) => self.csi(csi),
+            Token::Osc(text) => self.osc(text),
+        }
+        if self.clean.len() >= PIECE {
+            self.flush();
+        }
     }
 
-    proptest! {
-        #[test]
-        fn a_clone_goes_on_as_the_original_where_it_may(parts in proptest::collection::vec(prop_oneof![
-            Just(b"plain".to_vec()), Just(b"\x1b[31mred\x1b[0".to_vec()), Just(b"m".to_vec()), Just(b"\x1b]0;title".to_vec()),
-            Just(b"\x07".to_vec()), Just(b"\x1bPq".to_vec()), Just(b"\x1b\\".to_vec()), Just("\u{e9}\u{4e16}".as_bytes().to_vec()), Just(vec![0xe4, 0xb8]), Just(vec![0x96]),
-            Just(b"\x1b[?1049h\x1b[2;3r".to_vec()), Just(b"\x1b[3;5H".to_vec()), Just(b"\r\n".to_vec()), Just(b"\x1b".to_vec()), Just(b"(B".to_vec()),
-        ], 1..30)) {
-            let mut pane = Pane::new(6, 20);
-            let mut other: Option<Pane> = None;
-            for part in &parts {
-                pane.take(part);
-                match &mut other {
-                    Some(other) => drop(other.take(part)),
-                    None if pane.is_between_sequences() => other = Some(pane.clone()),
-                    None => {}
+    fn print(&mut self, text: &str) {
+        if !self.modes.insert && !self.modes.charsets.draws() {
+            return self.clean.extend_from_slice(text.as_bytes());
+        }
+        let charsets = self.modes.charsets;
+        for c in text.chars().map(|c| charsets.meant(c)) {
+            let width = unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
+            if self.modes.insert && width > 0 {
+                self.put(format!("\x1b[{width}@"));
+            }
+            self.put(c.to_string());
+        }
+    }
+
+    fn escape(&mut self, between: &[u8], last: u8) {
+        match (between, last) {
+            (b"", b'7') => {
+                self.modes.saved = self.modes.charsets;
+                self.put("\x1b7");
+            }
+            (b"", b'8') => {
+                self.modes.charsets = self.modes.saved;
+                self.put("\x1b8");
+            }
+            (b"", b'=' | b'>' | b'M') => self.clean.extend([0x1b, last]),
+            (b"", b'D') => self.put("\n"),
+            (b"", b'E') => self.put("\r\n"),
+            (b"", b'c') => {
+                self.modes = Modes::default();
+                self.put("\x1bc");
+            }
+            (between, last) => self.modes.charsets.designate(between, last),
+        }
+    }
+
+    fn csi(&mut self, csi: Csi) {
+        let n = csi.first().max(1);
+        match (csi.private, csi.between, csi.last) {
+            (None, None, b'@'..=b'H' | b'J'..=b'M' | b'P' | b'S' | b'X' | b'`' | b'd' | b'f' | b'r') => self.pass(&csi),
+            (None, None, b'm') => {
+                if let Some(numbers) = tokens::known_styles(csi.numbers) {
+                    self.put(format!("\x1b[{numbers}m"));
                 }
             }
-            if let Some(other) = other {
-                prop_assert_eq!(other.screen().state_formatted(), pane.screen().state_formatted());
+            (None, None, b'T') if !csi.numbers.contains(';') => self.pass(&csi), // with more it is about the mouse
+            (Some(b'?'), None, b'J' | b'K') => self.pass(&csi),
+            (None, Some(b' '), b'q') => self.pass(&csi),
+            // More than a line is nothing that a program draws, and 65535 of them take long.
+            (None, None, b'b') => self.put(format!("\x1b[{}b", n.min(self.emulator.size().1))),
+            (None, None, b'a') => self.put(format!("\x1b[{n}C")),
+            (None, None, b'e') => self.put(format!("\x1b[{n}B")),
+            (None, None, b's') if csi.numbers.is_empty() => self.escape(b"", b'7'),
+            (None, None, b'u') if csi.numbers.is_empty() => self.escape(b"", b'8'),
+            (None, None, b'I') => self.put("\t".repeat(usize::from(n.min(self.emulator.size().1 / 8 + 1)))),
+            (None, None, b'Z') => self.tab_back(n),
+            (None, None, b'h' | b'l') => {
+                self.modes.insert = if csi.each().any(|n| n == 4) { csi.last == b'h' } else { self.modes.insert };
             }
+            (Some(b'?'), None, b'h' | b'l') => csi.each().for_each(|mode| self.set(mode, csi.last)),
+            (None, Some(b'!'), b'p') => self.soft_reset(),
+            _ => self.asked(csi),
         }
+    }
 
-        #[test]
-        fn no_output_and_no_size_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), rows in 0u16..4, cols in 0u16..4) {
-            let mut pane = Pane::new(rows, cols);
-            pane.take(&bytes);
-            pane.resize(cols, rows);
-            pane.take(&bytes);
-            pane.next_run();
+    /// To the tab stop before.
+    fn tab_back(&mut self, n: u16) {
+        self.flush();
+        let col = self.emulator.cursor().1;
+        let to = (col.div_ceil(8).saturating_sub(n)) * 8;
+        self.put(format!("\x1b[{}G", to + 1));
+    }
+
+    /// A private mode on (`h`) or off (`l`).
+    fn set(&mut self, mode: u16, last: u8) {
+        let letter = last as char;
+        match mode {
+            1 | 6 | 9 | 25 | 47 | 1000 | 1002 | 1003 | 1005 | 1006 | 1049 | 2004 => {
+                self.put(format!("\x1b[?{mode}{letter}"));
+            }
+            1047 => self.put(format!("\x1b[?47{letter}")),
+            1048 => self.escape(b"", if last == b'h' { b'7' } else { b'8' }),
+            1004 => self.modes.focus_events = last == b'h',
+            _ => {}
         }
+    }
+
+    /// DECSTR: all modes as at the start; cells and cursor stay.
+    fn soft_reset(&mut self) {
+        self.flush();
+        let (row, col) = self.emulator.cursor();
+        let Modes { title, focus_events, .. } = std::mem::take(&mut self.modes);
+        self.modes = Modes { title, focus_events, ..Modes::default() };
+        self.put(format!("\x1b[?25h\x1b[?1l\x1b[?6l\x1b>\x1b[0m\x1b[r\x1b[{};{}H", row + 1, col + 1));
+    }
+
+    fn osc(&mut self, text: &[u8]) {
+        if let Some(title) = text.strip_prefix(b"0;").or_else(|| text.strip_prefix(b"2;")) {
+            let title: String = String::from_utf8_lossy(title).trim().chars().take(LONGEST_TITLE).collect();
+            self.modes.title = Some(visible(&title)).filter(|title| !title.is_empty());
+        }
+    }
+
+    /// Hands a sequence on as it is.
+    fn pass(&mut self, csi: &Csi) {
+        let sign = |byte: Option<u8>| byte.map(|b| (b as char).to_string()).unwrap_or_default();
+        self.put(format!("\x1b[{}{}{}{}", sign(csi.private), csi.numbers, sign(csi.between), csi.last as char));
+    }
+
+    fn put(&mut self, clean: impl AsRef<str>) {
+        self.clean.extend_from_slice(clean.as_ref().as_bytes());
     }
 }

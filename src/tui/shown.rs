@@ -51,10 +51,6 @@ impl Fold for Shown {
         self.take(stamped);
     }
 
-    fn can_rest(&self) -> bool {
-        self.pane.is_between_sequences()
-    }
-
     fn memory(&self) -> usize {
         self.session.memory() + self.pane.memory()
     }

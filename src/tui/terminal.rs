@@ -74,11 +74,16 @@ impl Screen {
     }
 }
 
+/// What a frame that paints every cell begins with: the terminal has forgotten the last one, or is another size.
+const CLEAR: &[u8] = b"\x1b[2J";
+
 /// Frames that reach the terminal whole: in one write, and as one update for terminals that know of such (DEC private
-/// mode 2026; others ignore it). Half a frame is never seen, nor half a sentence.
+/// mode 2026; others ignore it). Half a frame is never seen, nor half a sentence. A frame that says again what the last one said is not written:
+/// all in it is absolute, so that it would change nothing.
 #[derive(Default)]
 pub struct Whole {
     frame: Vec<u8>,
+    last: Vec<u8>,
 }
 
 impl Write for Whole {
@@ -94,8 +99,18 @@ impl Write for Whole {
         if self.frame.is_empty() {
             return Ok(());
         }
+        // What is given back is not written to. (ratatui 0.30 shows the cursor when it is dropped, and panics where that and stderr are gone.)
+        if !TAKEN.load(Ordering::SeqCst) {
+            self.frame.clear();
+            return Ok(());
+        }
         queue!(self.frame, EndSynchronizedUpdate)?;
-        let written = stdout().write_all(&self.frame).and_then(|()| stdout().flush());
+        let again = self.frame == self.last && !self.frame.windows(CLEAR.len()).any(|bytes| bytes == CLEAR);
+        let written = match again {
+            true => Ok(()),
+            false => stdout().write_all(&self.frame).and_then(|()| stdout().flush()),
+        };
+        std::mem::swap(&mut self.frame, &mut self.last);
         self.frame.clear();
         written
     }

@@ -20,6 +20,8 @@ pub struct Terminal {
     frame: Vec<u8>,
     /// Everything that was written to the terminal.
     pub raw: Vec<u8>,
+    /// How the line was before the program had it.
+    before: Vec<String>,
     kept: tempfile::TempDir,
 }
 
@@ -51,12 +53,13 @@ impl Terminal {
         }
         inner.env("TERM", "xterm-256color");
         let kept = tempfile::tempdir().expect("a temporary directory");
+        let before = line_of(&slave);
         inner.env("XDG_STATE_HOME", kept.path());
         let child =
             inner.stdin(slave_for()).stdout(slave_for()).stderr(slave_for()).spawn().expect("setsid, of util-linux");
         let nonzero = |n| NonZeroU16::new(n).expect("a size");
         let parser = vt100::Parser::new(nonzero(rows), nonzero(cols), 0);
-        Terminal { master, slave, child, parser, frame: Vec::new(), raw: Vec::new(), kept }
+        Terminal { master, slave, child, parser, frame: Vec::new(), raw: Vec::new(), before, kept }
     }
 
     /// Takes what the program writes within `ms` milliseconds, or less if nothing more comes.
@@ -85,6 +88,11 @@ impl Terminal {
         self.parser.process(&shown);
     }
 
+    /// How many frames were written.
+    pub fn frames(&self) -> usize {
+        String::from_utf8_lossy(&self.raw).matches("\x1b[?2026h").count()
+    }
+
     /// The screen as text.
     pub fn text(&self) -> String {
         self.parser.screen().contents()
@@ -102,6 +110,17 @@ impl Terminal {
                 return;
             }
             self.pump(10);
+        }
+        panic!("waited in vain for {what}; the screen:\n{}", self.text());
+    }
+
+    /// The same, and looks as soon as something comes.
+    pub fn wait_soon(&mut self, what: &str, mut condition: impl FnMut(&str) -> bool) {
+        let begun = std::time::Instant::now();
+        while begun.elapsed().as_secs() < 30 {
+            if self.pump(50) && condition(&self.text()) {
+                return;
+            }
         }
         panic!("waited in vain for {what}; the screen:\n{}", self.text());
     }
@@ -154,6 +173,48 @@ impl Terminal {
         use rustix::termios::LocalModes;
         tcgetattr(&self.slave)
             .is_ok_and(|t| t.local_modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG))
+    }
+
+    /// What of the terminal is not as it was before: the line's modes, the terminal's own (DEC's), its style and its cursor.
+    pub fn what_changed(&self) -> Vec<String> {
+        let now = line_of(&self.slave);
+        let mut changed: Vec<String> = now.into_iter().filter(|mode| !self.before.contains(mode)).collect();
+        let usual = |mode: u32| [7, 25].contains(&mode);
+        changed
+            .extend(self.modes().iter().filter(|(mode, on)| **on != usual(**mode)).map(|(m, on)| format!("?{m} {on}")));
+        let screen = self.parser.screen();
+        let plain = screen.fgcolor() == vt100::Color::Default && screen.bgcolor() == vt100::Color::Default;
+        if !plain || screen.bold() || screen.inverse() || screen.underline() || screen.dim() || screen.italic() {
+            changed.push("the style".into());
+        }
+        changed
+    }
+
+    /// The terminal's own modes that were set or reset, and how they are now.
+    fn modes(&self) -> std::collections::BTreeMap<u32, bool> {
+        let mut modes = std::collections::BTreeMap::new();
+        let text = String::from_utf8_lossy(&self.raw);
+        for after in text.split("\x1b[?").skip(1) {
+            let end = after.find(|c: char| !(c.is_ascii_digit() || c == ';')).unwrap_or(after.len());
+            let on = match after[end..].chars().next() {
+                Some('h') => true,
+                Some('l') => false,
+                _ => continue,
+            };
+            modes.extend(after[..end].split(';').filter_map(|mode| Some((mode.parse().ok()?, on))));
+        }
+        modes
+    }
+
+    /// The terminal goes away, as when its window is closed.
+    pub fn lose(&mut self) {
+        let nothing = || OwnedFd::from(std::fs::File::open("/dev/null").expect("/dev/null"));
+        (self.master, self.slave) = (nothing(), nothing());
+    }
+
+    /// Waits for the end of a program that has lost its terminal; the exit code.
+    pub fn end_without(&mut self) -> i32 {
+        super::wait_for("the end of the program", || self.child.try_wait().ok()?.map(code))
     }
 
     /// The pid of sandtop.
@@ -217,6 +278,18 @@ pub fn holds(screen: &str, mib: f64) -> bool {
     let line = screen.lines().find(|line| line.contains(" usage ")).unwrap_or("");
     let said = line.split_whitespace().nth(1).and_then(|n| n.strip_suffix('M')?.parse::<f64>().ok());
     said.is_some_and(|said| (mib..mib + 2.5).contains(&said))
+}
+
+/// The modes of a line, each in words.
+fn line_of(slave: &OwnedFd) -> Vec<String> {
+    let Ok(termios) = tcgetattr(slave) else { return vec!["no terminal".into()] };
+    vec![
+        format!("{:?}", termios.input_modes),
+        format!("{:?}", termios.output_modes),
+        format!("{:?}", termios.control_modes),
+        format!("{:?}", termios.local_modes),
+        format!("{:?}", termios.special_codes),
+    ]
 }
 
 fn name_of(pid: i32) -> String {

@@ -6,7 +6,9 @@ use ratatui::{
     style::{Color, Modifier, Style},
 };
 
-use super::{View, events::wrap, put, rule, span};
+use unicode_width::UnicodeWidthStr;
+
+use super::{View, events::wrap, fit, put, rule, span};
 use crate::{
     text::{has_hidden, visible_only},
     tui::{
@@ -28,7 +30,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         (true, false) if !view.app.replaying => "the workload has ended".into(),
         _ => String::new(),
     };
-    rule(frame, area, "output", &hint, view.theme, focused);
+    rule(frame, area, &title(view, area.width, &hint), &hint, view.theme, focused);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     if view.replay.is_some_and(|replay| !replay.player.has_terminal) {
         let lines = wrap(view.words.no_output(), usize::from(body.width).saturating_sub(1));
@@ -60,6 +62,12 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
                 }
                 false => symbol,
             };
+            // What is wider than the cells that it stands in would move the rest of its line.
+            let most = 1 + usize::from(cell.is_wide());
+            let symbol = match symbol.is_ascii() || symbol.width() <= most {
+                true => symbol,
+                false => symbol.char_indices().nth(1).map_or(" ", |(at, _)| &symbol[..at]),
+            };
             if symbol != " " || cell.bgcolor() != vt100::Color::Default || cell.inverse() {
                 buffer[(body.x + col, body.y + row)].set_symbol(symbol).set_style(style(cell, view.theme.colour));
             }
@@ -74,6 +82,15 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         && matches!(view.app.popup, Popup::None)
     {
         frame.set_cursor_position(Position::new(body.x + col, body.y + row));
+    }
+}
+
+/// The region's name, and what its program calls its window as far as there is room.
+fn title(view: &View, cols: u16, hint: &str) -> String {
+    let room = usize::from(cols).saturating_sub(hint.width() + 20);
+    match view.pane.title().filter(|_| room >= 8) {
+        Some(title) => format!("output · {}", fit(title, room.min(60))),
+        None => "output".into(),
     }
 }
 

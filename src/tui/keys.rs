@@ -39,6 +39,11 @@ impl Bound {
         self.keys.iter().map(Key::to_string).collect::<Vec<_>>().join(" ")
     }
 
+    /// All its keys, as the configuration writes them.
+    pub fn written(&self) -> Vec<String> {
+        self.keys.iter().map(|key| key.written()).collect()
+    }
+
     /// The first of them.
     pub fn first(&self) -> String {
         self.keys.first().map(Key::to_string).unwrap_or_default()
@@ -67,7 +72,6 @@ impl KeyMap {
     ///
     /// # Errors
     /// One sentence: there is no such line or key, or a key was given to two lines.
-    #[allow(dead_code)] // the configuration calls it
     pub fn new(remap: &Remap) -> Result<Rc<KeyMap>, String> {
         let known = |id: &str| [LIVE, REPLAY, PAUSED].iter().any(|table| table.iter().any(|b| b.id == id));
         if let Some(id) = remap.keys().find(|id| !known(id)) {

@@ -9,6 +9,8 @@ mod input;
 mod key;
 pub mod keys;
 mod knobs;
+mod looks;
+mod measure;
 mod menu;
 mod pane;
 pub mod replay;
@@ -33,10 +35,10 @@ use crate::{
     sentences::Language,
     session::What,
     supervisor::{News, Service, Supervisor, internal_error},
-    units::Step,
 };
 use app::{App, Effect};
 use input::Action;
+pub use looks::Looks;
 use shown::Shown;
 use terminal::Screen;
 use theme::Theme;
@@ -48,26 +50,27 @@ const FRAME: Duration = Duration::from_millis(33);
 /// How often a picture that only time changes is drawn.
 const IDLE: Duration = Duration::from_millis(500);
 
-/// Runs the plan on the screen, where keys move the limit by this step, until the user has seen enough; the exit code.
+/// Runs the plan on a screen that looks like this, until the user has seen enough; the exit code.
 ///
 /// # Errors
 /// When the run cannot be started, or the terminal is lost.
-pub fn run(plan: Plan, step: Step) -> Result<u8> {
-    let colour = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+pub fn run(plan: Plan, looks: Looks) -> Result<u8> {
     // crossterm 0.29 turns every style into a reset under NO_COLOR; the theme without colours does what is meant.
     crossterm::style::force_color_output(true);
     let size = size()?;
-    let app = App { alive: true, step, ..App::default() };
+    let app = App { alive: true, step: looks.step, keys: looks.keys.clone(), ..App::default() };
     let (rows, cols) = Regions::new(size, &app, 0).pane_size();
     let service = Service { terminal: Some((rows, cols)), give_back: terminal::wrest_back };
     let supervisor = Supervisor::start(plan, service)?;
+    let screen = Screen::take()?;
+    let (theme, typed) = looks.settle()?;
     let mut ui = Ui {
-        screen: Screen::take()?,
-        keys: read_keys()?,
+        screen,
+        keys: read_keys(typed)?,
         shown: Shown::live(rows, cols),
         app,
         pane_size: (rows, cols),
-        theme: Theme::new(colour),
+        theme,
         clock: Instant::now(),
         offset: Duration::ZERO,
         drawn: None,
@@ -94,9 +97,10 @@ fn size() -> Result<Rect> {
     Ok(Rect::new(0, 0, cols.max(1), rows.max(1)))
 }
 
-/// The input thread: it blocks in the terminal, and is left behind at the end.
-fn read_keys() -> Result<Receiver<TerminalEvent>> {
+/// The input thread: it blocks in the terminal, and is left behind at the end. What was typed before comes first.
+fn read_keys(typed: Vec<TerminalEvent>) -> Result<Receiver<TerminalEvent>> {
     let (to, keys) = unbounded();
+    typed.into_iter().for_each(|event| drop(to.send(event)));
     let work = move || {
         while let Ok(event) = crossterm::event::read() {
             if to.send(event).is_err() {

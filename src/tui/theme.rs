@@ -111,7 +111,6 @@ impl Theme {
     ///
     /// # Errors
     /// When there is no such theme, or its file says something that no theme says.
-    #[allow(dead_code)] // the options call it
     pub fn load(wanted: &str, folder: Option<&Path>) -> Result<Theme> {
         if let Some(theme) = built_in(wanted) {
             return Ok(theme);

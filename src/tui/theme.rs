@@ -203,8 +203,13 @@ fn style(words: &str) -> Result<Style, String> {
             })?),
         };
     }
+    style.sub_modifier = WEIGHTS.difference(style.add_modifier);
     Ok(style)
 }
+
+/// A style has those weights that it names, and no other, whatever it is drawn over.
+const WEIGHTS: Modifier =
+    Modifier::BOLD.union(Modifier::DIM).union(Modifier::ITALIC).union(Modifier::UNDERLINED).union(Modifier::REVERSED);
 
 fn modifier(word: &str) -> Option<Modifier> {
     Some(match word {

@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// `stress` killed at 100M, run again under 300M, its limit moved down and refused, killed.
-const STRESS: &str = include_str!("../../../tests/data/stress-refused.jsonl");
+pub(super) const STRESS: &str = include_str!("../../../tests/data/stress-refused.jsonl");
 
 /// `dd` of 150 MiB under 50M: cache, and nobody dies.
-const DD: &str = include_str!("../../../tests/data/dd-cache.jsonl");
+pub(super) const DD: &str = include_str!("../../../tests/data/dd-cache.jsonl");
 
 /// A worker that fills 90M under 64M with `--oom pause --like docker`: paused, raised, paused again, raised, and killed in its third pause.
 const PAUSED: &str = include_str!("../../../tests/data/paused.jsonl");
@@ -25,11 +25,22 @@ const KILLS: &str = include_str!("../../../tests/data/kills.jsonl");
 /// The screen after the first events of a recording for which `until` does not hold, and then one more.
 pub(super) fn frame(
     recording: &str,
-    mut until: impl FnMut(&Session) -> bool,
+    until: impl FnMut(&Session) -> bool,
     app: App,
     cols: u16,
     rows: u16,
     colour: bool,
+) -> Terminal<TestBackend> {
+    themed(recording, until, app, (cols, rows), Theme::new(colour))
+}
+
+/// The same in a theme.
+pub(super) fn themed(
+    recording: &str,
+    mut until: impl FnMut(&Session) -> bool,
+    app: App,
+    (cols, rows): (u16, u16),
+    theme: Theme,
 ) -> Terminal<TestBackend> {
     let mut session = Session::default();
     let (pane_rows, pane_cols) = Regions::new(Rect::new(0, 0, cols, rows), &app, 0).pane_size();
@@ -47,7 +58,6 @@ pub(super) fn frame(
         }
     }
     let app = App { alive: session.is_alive(), ..app };
-    let theme = Theme::new(colour);
     let view = View {
         session: &session,
         app: &app,

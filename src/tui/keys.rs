@@ -39,6 +39,11 @@ impl Bound {
         self.keys.iter().map(Key::to_string).collect::<Vec<_>>().join(" ")
     }
 
+    /// All its keys, as the configuration writes them.
+    pub fn written(&self) -> Vec<String> {
+        self.keys.iter().map(|key| key.written()).collect()
+    }
+
     /// The first of them.
     pub fn first(&self) -> String {
         self.keys.first().map(Key::to_string).unwrap_or_default()
@@ -67,7 +72,6 @@ impl KeyMap {
     ///
     /// # Errors
     /// One sentence: there is no such line or key, or a key was given to two lines.
-    #[allow(dead_code)] // the configuration calls it
     pub fn new(remap: &Remap) -> Result<Rc<KeyMap>, String> {
         let known = |id: &str| [LIVE, REPLAY, PAUSED].iter().any(|table| table.iter().any(|b| b.id == id));
         if let Some(id) = remap.keys().find(|id| !known(id)) {
@@ -247,7 +251,7 @@ const TREE: Binding =
 const OPEN: Binding = Binding {
     id: "open",
     keys: &["Enter"],
-    help: "start a held command; else all about a process, the moment of an event, typing to the output",
+    help: "start a held command; on a process or an event: more of it",
     footer: "",
     action: Action::Open,
 };
@@ -255,7 +259,7 @@ const OPEN: Binding = Binding {
 const EXPLAIN: Binding = Binding {
     id: "explain",
     keys: &["e"],
-    help: "what a number means: its file, its formula, its trap; what other tools would show",
+    help: "what a number means, and what other tools would show",
     footer: "explain",
     action: Action::Explain,
 };

@@ -11,6 +11,8 @@ mod key;
 pub mod keys;
 mod knobs;
 mod log;
+mod looks;
+mod measure;
 mod menu;
 mod mouse;
 mod own;
@@ -41,10 +43,10 @@ use crate::{
     sentences::Language,
     session::What,
     supervisor::{News, Service, Supervisor, internal_error},
-    units::Step,
 };
 use app::{App, Effect};
 use input::Action;
+pub use looks::Looks;
 use own::Meter;
 use shown::Shown;
 use terminal::Screen;
@@ -60,27 +62,28 @@ const IDLE: Duration = Duration::from_millis(500);
 /// The most time that events are taken in for before the keys are looked at again.
 const TURN: Duration = Duration::from_millis(8);
 
-/// Runs the plan on the screen, where keys move the limit by this step, until the user has seen enough; the exit code.
+/// Runs the plan on a screen that looks like this, until the user has seen enough; the exit code.
 ///
 /// # Errors
 /// When the run cannot be started, or the terminal is lost.
-pub fn run(mut plan: Plan, step: Step) -> Result<u8> {
-    let colour = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+pub fn run(mut plan: Plan, looks: Looks) -> Result<u8> {
     // crossterm 0.29 turns every style into a reset under NO_COLOR; the theme without colours does what is meant.
     crossterm::style::force_color_output(true);
     let size = size()?;
-    let app = App { alive: true, step, ..App::default() };
+    let app = App { alive: true, step: looks.step, keys: looks.keys.clone(), ..App::default() };
     let (rows, cols) = Regions::new(size, &app, 0).pane_size();
     plan.env = pane::environment(plan.env, |name| std::env::var_os(name));
     let service = Service { terminal: Some((rows, cols)), give_back: terminal::wrest_back };
     let supervisor = Supervisor::start(plan, service)?;
+    let screen = Screen::take(looks.mouse)?;
+    let (theme, typed) = looks.settle()?;
     let mut ui = Ui {
-        screen: Screen::take()?,
-        keys: read_keys()?,
+        screen,
+        keys: read_keys(typed)?,
         shown: Shown::live(rows, cols),
         app,
         pane_size: (rows, cols),
-        theme: Theme::new(colour),
+        theme,
         clock: Instant::now(),
         offset: Duration::ZERO,
         waiting: VecDeque::new(),
@@ -111,9 +114,10 @@ fn size() -> Result<Rect> {
     Ok(Rect::new(0, 0, cols.max(1), rows.max(1)))
 }
 
-/// The input thread: it blocks in the terminal, and is left behind at the end.
-fn read_keys() -> Result<Receiver<TerminalEvent>> {
+/// The input thread: it blocks in the terminal, and is left behind at the end. What was typed before comes first.
+fn read_keys(typed: Vec<TerminalEvent>) -> Result<Receiver<TerminalEvent>> {
     let (to, keys) = unbounded();
+    typed.into_iter().for_each(|event| drop(to.send(event)));
     let work = move || {
         while let Ok(event) = crossterm::event::read() {
             if to.send(event).is_err() {
@@ -305,6 +309,7 @@ impl Ui {
                 input::action(&self.app, key).into_iter().collect()
             }
             TerminalEvent::Paste(text) => vec![Action::Paste(text)],
+            TerminalEvent::Mouse(event) if self.app.is_typing() && self.forward(event)? => Vec::new(),
             TerminalEvent::Mouse(event) => {
                 mouse::actions(&view_of(&self.shown, &self.app, &self.theme, self.now()), size()?, event)
             }
@@ -332,6 +337,14 @@ impl Ui {
             }
         }
         Ok(Next::Go)
+    }
+
+    /// Tells the program in the pane of the mouse, if it wants to know.
+    fn forward(&mut self, event: crossterm::event::MouseEvent) -> Result<bool> {
+        let region = Regions::new(size()?, &self.app, 0).output;
+        let body = Rect { y: region.y + 1, height: region.height.saturating_sub(1), ..region };
+        let bytes = encode::mouse(event, body, self.shown.pane.mouse_mode());
+        Ok(bytes.map(|bytes| self.supervisor.command(Command::Input(bytes))).is_some())
     }
 
     fn apply(&mut self, effect: Effect) -> Result<Next> {

@@ -34,11 +34,12 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal.
+    /// Takes the terminal, with the mouse if it is to be ours.
     ///
     /// # Errors
     /// When it is none, or is gone.
-    pub fn take() -> Result<Screen> {
+    pub fn take(mouse: bool) -> Result<Screen> {
+        MOUSE.store(mouse, Ordering::SeqCst);
         let failed = |e: io::Error| Error::sys("set up the terminal", e);
         enter().map_err(failed)?;
         match Terminal::new(CrosstermBackend::new(Whole::default())) {

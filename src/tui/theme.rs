@@ -111,7 +111,6 @@ impl Theme {
     ///
     /// # Errors
     /// When there is no such theme, or its file says something that no theme says.
-    #[allow(dead_code)] // the options call it
     pub fn load(wanted: &str, folder: Option<&Path>) -> Result<Theme> {
         if let Some(theme) = built_in(wanted) {
             return Ok(theme);
@@ -204,8 +203,13 @@ fn style(words: &str) -> Result<Style, String> {
             })?),
         };
     }
+    style.sub_modifier = WEIGHTS.difference(style.add_modifier);
     Ok(style)
 }
+
+/// A style has those weights that it names, and no other, whatever it is drawn over.
+const WEIGHTS: Modifier =
+    Modifier::BOLD.union(Modifier::DIM).union(Modifier::ITALIC).union(Modifier::UNDERLINED).union(Modifier::REVERSED);
 
 fn modifier(word: &str) -> Option<Modifier> {
     Some(match word {

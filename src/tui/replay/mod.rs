@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, bounded, never, select};
 use crossterm::event::{Event as TerminalEvent, KeyEventKind};
 
 use super::{
-    FRAME,
+    FRAME, Looks,
     app::{App, Effect},
     input, mouse, read_keys,
     terminal::{self, Screen},
@@ -51,11 +51,11 @@ pub struct Before {
     pub name: String,
 }
 
-/// Plays a recording on the screen, over another one if there are two; the exit code.
+/// Plays a recording on a screen that looks like this, over another one if there are two; the exit code.
 ///
 /// # Errors
 /// When one cannot be read, or the terminal is lost.
-pub fn run(file: &Path, before: Option<&Path>) -> Result<u8> {
+pub fn run(file: &Path, before: Option<&Path>, looks: &Looks) -> Result<u8> {
     panic_if_asked("replay");
     // One after the other: what the first one adds up to is small, and its events go before the others come.
     let before = before.map(|path| Ok(before_of(path, record::read_run(path)?))).transpose()?;
@@ -70,7 +70,7 @@ pub fn run(file: &Path, before: Option<&Path>) -> Result<u8> {
         player.reach(run.origin() + length);
     }
     let replay = Replay { player, name: name(file), before };
-    let ended = Ui::new(replay)?.run();
+    let ended = Ui::new(replay, looks)?.run();
     cautions.iter().for_each(|caution| tell(caution));
     ended
 }
@@ -119,16 +119,17 @@ struct Ui {
 }
 
 impl Ui {
-    fn new(replay: Replay) -> Result<Ui> {
-        let colour = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    fn new(replay: Replay, looks: &Looks) -> Result<Ui> {
         crossterm::style::force_color_output(true); // as the live screen does
         let signals = signals()?; // blocked here, before there are other threads
+        let screen = Screen::take(looks.mouse)?;
+        let (theme, typed) = looks.settle()?;
         Ok(Ui {
-            screen: Screen::take()?,
-            keys: read_keys()?,
+            screen,
+            keys: read_keys(typed)?,
             signals,
-            app: App { replaying: true, ..App::default() },
-            theme: Theme::new(colour),
+            app: App { replaying: true, keys: looks.keys.clone(), ..App::default() },
+            theme,
             replay,
             told: Instant::now(),
             drawn: None,

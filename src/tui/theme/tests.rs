@@ -2,6 +2,11 @@
 
 use super::*;
 
+/// The style of a colour and a weight, and nothing else.
+fn exact(fg: Color, weight: Modifier) -> Style {
+    Style::new().fg(fg).remove_modifier(WEIGHTS).add_modifier(weight)
+}
+
 fn said(text: &str) -> String {
     parse(&Document::new(Path::new("my.toml"), text)).unwrap_err().to_string()
 }
@@ -22,26 +27,26 @@ fn every_theme_in_the_program_is_read_and_sets_every_style() {
 fn each_meaning_has_its_style() {
     let Theme { colour, held, anon, shmem, kernel, cache, limit, soft, peak, cursor, before, .. } = Theme::new(true);
     let Theme { danger, warning, act, good, dim, strong, key, focus, .. } = Theme::new(true);
-    let own = Style::new().fg(Color::Reset);
-    let fg = |colour| Style::new().fg(colour);
-    let bold = Modifier::BOLD;
+    let (none, bold) = (Modifier::empty(), Modifier::BOLD);
+    let fg = |colour| exact(colour, none);
+    let own = |weight| exact(Color::Reset, weight);
     assert!(colour);
     assert_eq!([held, anon, shmem, kernel], [Color::LightBlue, Color::LightBlue, Color::Cyan, Color::Magenta].map(fg));
     assert_eq!([cache, soft, before], [Color::Green, Color::Red, Color::Magenta].map(fg));
     assert_eq!([warning, act, good], [Color::Red, Color::LightMagenta, Color::Green].map(fg));
-    assert_eq!([limit, cursor, strong, key], [own.add_modifier(bold); 4]);
-    assert_eq!([danger, focus], [Color::LightRed, Color::LightBlue].map(|c| fg(c).add_modifier(bold)));
-    assert_eq!([peak, dim], [own, own.add_modifier(Modifier::DIM)]);
+    assert_eq!([limit, cursor, strong, key], [own(bold); 4]);
+    assert_eq!([danger, focus], [Color::LightRed, Color::LightBlue].map(|c| exact(c, bold)));
+    assert_eq!([peak, dim], [own(none), own(Modifier::DIM)]);
 }
 
 #[test]
 fn without_colours_what_must_stand_out_does_by_weight() {
     let theme = Theme::new(false);
     assert!(!theme.colour);
-    let own = Style::new().fg(Color::Reset);
-    assert_eq!(theme.danger, own.add_modifier(Modifier::BOLD | Modifier::REVERSED));
-    assert_eq!(theme.act, own.add_modifier(Modifier::UNDERLINED));
-    assert_eq!(theme.limit, own.add_modifier(Modifier::BOLD));
+    let own = |weight| exact(Color::Reset, weight);
+    assert_eq!(theme.danger, own(Modifier::BOLD | Modifier::REVERSED));
+    assert_eq!(theme.act, own(Modifier::UNDERLINED));
+    assert_eq!(theme.limit, own(Modifier::BOLD));
     let mut theme = theme;
     for name in STYLES {
         assert_eq!(theme.style(name).unwrap().fg, Some(Color::Reset), "{name}");
@@ -60,10 +65,10 @@ fn no_theme_sets_a_background() {
 fn a_theme_of_ones_own_says_only_what_is_different() {
     let text = "base = \"truecolor\"\n[styles]\nlimit = \"208 italic\"\n";
     let theme = parse(&Document::new(Path::new("my.toml"), text)).unwrap();
-    assert_eq!(theme.limit, Style::new().fg(Color::Indexed(208)).add_modifier(Modifier::ITALIC));
+    assert_eq!(theme.limit, exact(Color::Indexed(208), Modifier::ITALIC));
     assert_eq!(theme.held, built_in("truecolor").unwrap().held);
     let theme = parse(&Document::new(Path::new("my.toml"), "[styles]\nact = \"bright-black\"\n")).unwrap();
-    assert_eq!((theme.act, theme.held), (Style::new().fg(Color::DarkGray), Theme::new(true).held));
+    assert_eq!((theme.act, theme.held), (exact(Color::DarkGray, Modifier::empty()), Theme::new(true).held));
 }
 
 #[test]

@@ -276,6 +276,8 @@ mod tests;
 #[cfg(test)]
 mod tests_knobs;
 #[cfg(test)]
+mod tests_looks;
+#[cfg(test)]
 mod tests_next;
 #[cfg(test)]
 mod tests_outlook;

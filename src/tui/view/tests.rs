@@ -12,10 +12,10 @@ use crate::{
 };
 
 /// `stress` killed at 100M, run again under 300M, its limit moved down and refused, killed.
-const STRESS: &str = include_str!("../../../tests/data/stress-refused.jsonl");
+pub(super) const STRESS: &str = include_str!("../../../tests/data/stress-refused.jsonl");
 
 /// `dd` of 150 MiB under 50M: cache, and nobody dies.
-const DD: &str = include_str!("../../../tests/data/dd-cache.jsonl");
+pub(super) const DD: &str = include_str!("../../../tests/data/dd-cache.jsonl");
 
 /// A worker that fills 90M under 64M with `--oom pause --like docker`: paused, raised, paused again, raised, and killed in its third pause.
 const PAUSED: &str = include_str!("../../../tests/data/paused.jsonl");
@@ -32,10 +32,21 @@ pub(super) fn frame(
     rows: u16,
     colour: bool,
 ) -> Terminal<TestBackend> {
-    frame_of(events(recording), until, app, (cols, rows), &Theme::new(colour))
+    themed(recording, until, app, (cols, rows), Theme::new(colour))
 }
 
-/// The same, of events, with a theme.
+/// The same in a theme.
+pub(super) fn themed(
+    recording: &str,
+    until: impl FnMut(&Session) -> bool,
+    app: App,
+    size: (u16, u16),
+    theme: Theme,
+) -> Terminal<TestBackend> {
+    frame_of(events(recording), until, app, size, &theme)
+}
+
+/// The same, of events.
 pub(super) fn frame_of(
     events: Vec<Stamped>,
     mut until: impl FnMut(&Session) -> bool,

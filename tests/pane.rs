@@ -253,7 +253,7 @@ fn what_a_program_says_to_its_terminal_is_not_said_to_ours() {
         let end = after.find(|c: char| !(c.is_ascii_digit() || "[?;:".contains(c))).unwrap_or(after.len());
         let (body, last) = (&after[..end], after[end..].chars().next().unwrap_or('-'));
         let known = match body.strip_prefix("[?") {
-            Some(mode) => "hl".contains(last) && ["25", "1049", "2004", "2026"].contains(&mode),
+            Some(mode) => "hl".contains(last) && ["25", "1002", "1006", "1049", "2004", "2026"].contains(&mode),
             None => body.starts_with('[') && "mHJ".contains(last),
         };
         assert!(known, "ESC {body}{last}");

@@ -282,4 +282,6 @@ mod tests_next;
 #[cfg(test)]
 mod tests_outlook;
 #[cfg(test)]
+mod tests_states;
+#[cfg(test)]
 mod tests_workloads;

@@ -63,8 +63,11 @@ fn question(frame: &mut Frame, area: Rect, view: &View, what: &str, then: &str) 
 }
 
 fn help(frame: &mut Frame, area: Rect, view: &View) {
-    let table: Vec<(String, &str)> =
-        bindings(view.app).iter().filter(|b| !b.keys.is_empty()).map(|b| (b.shown(), b.binding.help)).collect();
+    // The way out first: it must be in sight on every screen.
+    let first = |id: &str| ["quit", "help", "close"].contains(&id);
+    let mut table: Vec<_> = bindings(view.app).iter().filter(|b| !b.keys.is_empty()).collect();
+    table.sort_by_key(|bound| !first(bound.binding.id));
+    let table: Vec<(String, &str)> = table.into_iter().map(|b| (b.shown(), b.binding.help)).collect();
     let keys = table.iter().map(|(keys, _)| keys.width()).max().unwrap_or(0);
     let said = |help: &str| help.replace("{step}", &view.app.step.to_string());
     let mut lines: Vec<Line> = table

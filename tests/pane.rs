@@ -152,6 +152,38 @@ fn a_program_that_refreshes_goes_on_beside_the_rest() {
 }
 
 #[test]
+fn lines_are_lines_where_letters_stand_for_them() {
+    let test = "lines_are_lines_where_letters_stand_for_them";
+    if !kernel_tier(test) || !has(test, "htop") {
+        return;
+    }
+    // Without UTF-8 ncurses draws the tree with DEC's special graphics.
+    let command = Sandtop::with("").env("LC_ALL", "C").cmd(["sh", "-c", "sleep 1000 & exec htop -t -d 5"]).raw();
+    let mut t = Terminal::start(command, 120, 40);
+    t.wait("the tree", |s| s.contains("typing goes to the workload") && s.contains("PID") && s.contains("sleep 1000"));
+    t.wait("its branches", |s| s.lines().any(|l| l.contains("sleep 1000") && l.contains('─')));
+    t.keys("\x1b[21~"); // F10
+    t.wait_text("exited 0");
+    t.keys("q");
+    assert_eq!(t.end(), 0);
+    assert_eq!(t.what_changed(), Vec::<String>::new());
+}
+
+#[test]
+fn a_program_that_asks_for_it_is_told_of_the_focus() {
+    if !kernel_tier("a_program_that_asks_for_it_is_told_of_the_focus") {
+        return;
+    }
+    let mut t = screen("", &["sh", "-c", "printf '\\033[?1004hready\\n'; exec sleep 1000"], 100, 30);
+    t.wait("the program", |s| s.lines().any(|l| l.trim() == "ready"));
+    t.keys("i");
+    t.wait_text("^[[I"); // the line's echo
+    t.keys("\x1d");
+    t.wait_text("^[[I^[[O");
+    quit(t);
+}
+
+#[test]
 fn a_shell_has_its_line_editing() {
     if !kernel_tier("a_shell_has_its_line_editing") {
         return;

@@ -439,6 +439,7 @@ impl App {
                 return;
             }
             (_, Focus::Events) => &mut self.events_top,
+            (_, Focus::Output) if self.replaying => return, // its terminal keeps what it shows
             (_, Focus::Output) => {
                 let back = self.scrolled_back as i64 - i64::from(by);
                 self.scrolled_back = back.clamp(0, SCROLLBACK as i64) as usize;

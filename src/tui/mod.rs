@@ -223,7 +223,7 @@ impl Ui {
     fn news(&mut self, news: News) -> Result<Next> {
         match news {
             News::Batch(batch) => {
-                self.waiting.extend(batch);
+                self.waiting.extend(shown::pieces(batch));
                 self.take_in()
             }
             News::Signal(nix::libc::SIGTSTP) => self.apply(Effect::Suspend),

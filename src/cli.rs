@@ -9,10 +9,12 @@ use crate::{
     event::{Like, OomPolicy},
     units::{Quota, Step},
 };
+pub use look::{Ambiguous, Config, Look, When};
 use values::{capability, duration, interval, oom_score_adj};
 
 mod beside;
-mod values;
+mod look;
+pub(crate) mod values;
 
 /// The ways to call it.
 pub const USAGE: &str = "sandtop [OPTIONS] [--] COMMAND [ARG]...
@@ -21,6 +23,7 @@ pub const USAGE: &str = "sandtop [OPTIONS] [--] COMMAND [ARG]...
        sandtop replay FILE | --last
        sandtop report [OPTIONS] FILE | --last
        sandtop doctor [--json]
+       sandtop config [OPTIONS] [--path]
        sandtop clean
        sandtop completions SHELL
        sandtop man";
@@ -65,6 +68,8 @@ pub enum Mode {
     Report(Report),
     /// What this machine allows, and the exact remedy for what it does not
     Doctor(Doctor),
+    /// What is configured, and where each value comes from
+    Config(Config),
     /// Remove groups whose sandtop is gone
     Clean(Clean),
     /// Print what makes a shell complete sandtop's options
@@ -114,9 +119,12 @@ pub struct Outputs {
 /// What concerns the screen alone.
 #[derive(Debug, Default, Args)]
 pub struct Screen {
-    /// How far - and + move the limit: 10%, or a size as 16M
-    #[arg(long, value_name = "STEP", value_parser = Step::parse, default_value = "10%")]
-    pub step: Step,
+    /// How far - and + move the limit: 10%, or a size as 16M [default: 10%]
+    #[arg(long, value_name = "STEP", value_parser = Step::parse)]
+    pub step: Option<Step>,
+    /// How it looks.
+    #[command(flatten)]
+    pub look: Look,
 }
 
 /// `sandtop demo`.
@@ -143,6 +151,9 @@ pub struct Replay {
     /// Play the newest of the runs that are kept by themselves
     #[arg(long)]
     pub last: bool,
+    /// How the screen looks.
+    #[command(flatten)]
+    pub look: Look,
 }
 
 /// `sandtop clean`.
@@ -226,6 +237,9 @@ pub struct Options {
     /// Memory limit: 64m, 1.5G, 50% (of this machine's memory) or max [default: 100M]
     #[arg(short, long, value_name = "SIZE", allow_hyphen_values = true)]
     pub memory: Option<String>,
+    /// The limit where neither -m nor --schedule has one, from the configuration.
+    #[arg(skip)]
+    pub usual_memory: Option<String>,
     /// Move the limit at these times of the run: 10s=120M, or in a ramp: 10s..20s=200M..80M; at 0s it is the limit at the start
     #[arg(long, value_name = "TIME=SIZE,...", allow_hyphen_values = true)]
     pub schedule: Option<String>,
@@ -274,9 +288,9 @@ pub struct Options {
     /// Which namespaces are fresh beside pid, mount and cgroup: uts, ipc, net, none
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "uts,ipc")]
     pub unshare: Vec<Unshare>,
-    /// How often to sample, 1ms to 10s; faster by itself while things move
-    #[arg(long, value_name = "TIME", value_parser = interval, default_value = "100ms")]
-    pub interval: Duration,
+    /// How often to sample, 1ms to 10s; faster by itself while things move [default: 100ms]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    pub interval: Option<Duration>,
     /// Record the run to this file (.jsonl or .jsonl.gz), for sandtop replay and sandtop report
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub record: Option<PathBuf>,

@@ -100,6 +100,7 @@ fn every_event() -> Vec<Event> {
             kernel: Some(m),
             unwritten: m,
             evictable: Some(m),
+            inactive_file: Some(m),
             locked: m,
             slab_reclaimable: Some(m),
             major_faults: Some(1),
@@ -129,6 +130,7 @@ fn every_event() -> Vec<Event> {
         Event::Processes(ProcessChanges { born: vec![process, child], changed: vec![(500, usage)], died: vec![501] }),
         Event::Output(b"x".to_vec()),
         Event::Resized { rows: 24, cols: 80 },
+        Event::Shares(vec![Share { host_pid: 500, pss: m, swap: Some(0) }]),
         Event::OomDump(Box::new(dump)),
         Event::Victim(Victim {
             host_pid: 501,

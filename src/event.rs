@@ -24,7 +24,7 @@ pub use author::Author;
 pub use change::{Change, ChangeOutcome, Like, OomPolicy};
 pub use oom::{Asker, OomDump, Scope, Tabled, Victim};
 pub use pause::{Pause, Resume};
-pub use process::{Process, ProcessChanges, ProcessUsage};
+pub use process::{Process, ProcessChanges, ProcessUsage, Share};
 pub use readings::{Abilities, Above, MemoryStat, Pressure, Sample, Settings};
 pub use terminal::{LARGEST_TERMINAL, terminal_size};
 
@@ -56,6 +56,8 @@ pub enum Event {
     Settings(Box<Settings>),
     /// Processes that were born, changed or died since the last such event.
     Processes(ProcessChanges),
+    /// Processes' parts of the memory that they have mapped: somebody asked.
+    Shares(Vec<Share>),
     /// What the workload wrote to its terminal.
     Output(#[serde(with = "bytes")] Vec<u8>),
     /// The workload's own terminal has this size from now on. Where there is none, nothing tells one.
@@ -424,6 +426,8 @@ pub enum Command {
     Stop(i32),
     /// Stop all processes of the sandbox at once (`true`), or let them go on.
     Freeze(bool),
+    /// Read the parts that these processes (by their pids outside; none for all) have of the memory that they have mapped.
+    Measure(Vec<i32>),
     /// Run the command again (when it has ended).
     Rerun,
     /// Type this to the workload's terminal.

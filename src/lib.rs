@@ -2,7 +2,7 @@
 //!
 //! In reading order: what is said ([`event`], [`units`], [`schedule`]), what it adds up to ([`session`], [`sentences`]), where it comes from
 //! ([`cgroup`], [`procs`], [`oom`], [`sandbox`], [`supervisor`]), who consumes it ([`tap`], [`record`], [`metrics`], [`result`], [`headless`], [`ci`], [`report`], [`tui`]), and what starts it all
-//! ([`cli`], [`resolve`], [`plan`]); what the command line makes of itself is [`generate`]'s. `ARCHITECTURE.md` has the picture.
+//! ([`cli`], [`config`], [`resolve`], [`plan`]); what the command line makes of itself is [`generate`]'s. `ARCHITECTURE.md` has the picture.
 
 pub mod event;
 pub mod schedule;
@@ -32,8 +32,10 @@ pub mod tui;
 
 pub mod axis;
 pub mod cli;
+pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod document;
 pub mod error;
 pub mod files;
 pub mod generate;

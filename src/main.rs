@@ -12,6 +12,7 @@ use sandtop::{
     ci::Outputs,
     cli,
     cli::{Cli, Mode},
+    config::{self, Config, Given},
     demo, doctor,
     error::{EXIT_FAILED, Error, Result},
     generate,
@@ -22,8 +23,8 @@ use sandtop::{
     sentences::Language,
     session::Session,
     supervisor::{internal_error, panic_text},
-    tui,
-    units::Step,
+    tui::{self, Looks},
+    units::Limit,
 };
 
 fn main() -> ExitCode {
@@ -72,15 +73,22 @@ fn start(args: Vec<OsString>) -> Result<u8> {
 
 fn run(cli: Cli) -> Result<u8> {
     match cli.mode {
-        None => caught(|| lent(resolve::plan(&cli.options, cli.command)?, |plan| watch(plan, cli.screen.step))),
-        Some(Mode::Run(run)) => without_screen(&run),
+        None => {
+            let (options, config) = configured(cli.options, &cli.screen)?;
+            let looks = config.looks()?;
+            caught(|| lent(resolve::plan(&options, cli.command)?, |plan| watch(plan, looks)))
+        }
+        Some(Mode::Run(run)) => without_screen(run),
         Some(Mode::Demo(demo)) => {
-            let mut plan = resolve::plan(&demo.options, demo::argv(demo.name))?;
+            let (options, config) = configured(demo.options, &demo.screen)?;
+            let looks = config.looks()?;
+            let mut plan = resolve::plan(&options, demo::argv(demo.name))?;
             plan.program = Some("/proc/self/exe".into());
             plan.shown = vec!["demo".into(), "oom".into()];
-            caught(|| lent(plan, |plan| watch(plan, demo.screen.step)))
+            caught(|| lent(plan, |plan| watch(plan, looks)))
         }
         Some(Mode::Replay(replay)) => replayed(&replay),
+        Some(Mode::Config(options)) => configuration(&options),
         Some(Mode::Clean(clean)) => cleaned(clean),
         Some(Mode::Report(options)) => report::run(&options),
         Some(Mode::Doctor(options)) => Ok(doctor::run(options.json)),
@@ -90,11 +98,35 @@ fn run(cli: Cli) -> Result<u8> {
     }
 }
 
+/// Options with what is configured beside them, and all that is configured.
+fn configured(mut options: cli::Options, screen: &cli::Screen) -> Result<(cli::Options, Config)> {
+    let (look, step) = (screen.look.clone(), screen.step);
+    let config = Config::read(&Given { look, step, interval: options.interval, memory: options.memory.as_deref() })?;
+    config.apply(&mut options);
+    Ok((options, config))
+}
+
+/// `sandtop config`.
+fn configuration(options: &cli::Config) -> Result<u8> {
+    let cli::Config { path, memory, interval, step, look } = options;
+    if *path {
+        let path = config::path().map_or(String::new(), |path| format!("{}\n", path.display()));
+        return print(path.as_bytes()).map(|()| 0);
+    }
+    let (look, memory) = (look.clone(), memory.as_deref());
+    memory.map(|text| Limit::parse(text, 1 << 40)).transpose().map_err(|why| Error::new(format!("-m: {why}")))?;
+    let config = Config::read(&Given { look, step: *step, interval: *interval, memory })?;
+    print(config.printed()?.as_bytes()).map(|()| 0)
+}
+
 /// `sandtop run`: whatever comes of it, those who wait for a file are told.
-fn without_screen(run: &cli::Run) -> Result<u8> {
+fn without_screen(mut run: cli::Run) -> Result<u8> {
     let outputs = Outputs::open(&run.outputs, run.options.record.as_deref(), &run.command)?;
     let mut session = Session::default();
-    let ended = caught(|| lent(resolve::run(run)?, |plan| headless::run(plan, run.quiet, &mut session)));
+    let ended = configured(std::mem::take(&mut run.options), &cli::Screen::default()).and_then(|(options, _)| {
+        let run = cli::Run { options, ..run };
+        caught(|| lent(resolve::run(&run)?, |plan| headless::run(plan, run.quiet, &mut session)))
+    });
     outputs.write(&session, ended)
 }
 
@@ -109,11 +141,11 @@ fn lent(plan: Plan, run: impl FnOnce(Plan) -> Result<u8>) -> Result<u8> {
 }
 
 /// The screen, where there is one.
-fn watch(plan: Plan, step: Step) -> Result<u8> {
+fn watch(plan: Plan, looks: Looks) -> Result<u8> {
     if !has_screen() {
         return headless::run(plan, false, &mut Session::default());
     }
-    tui::run(plan, step)
+    tui::run(plan, looks)
 }
 
 fn has_screen() -> bool {
@@ -133,7 +165,8 @@ fn replayed(options: &cli::Replay) -> Result<u8> {
         _ => return Err(Error::new("two recordings can be compared, not three; --last is one of them")),
     };
     if has_screen() {
-        return tui::replay::run(file, before);
+        let looks = Config::read(&Given { look: options.look.clone(), ..Given::default() })?.looks()?;
+        return tui::replay::run(file, before, &looks);
     }
     if let Some(before) = before {
         tell(&Language::English.not_compared(before, file));

@@ -5,6 +5,7 @@ use std::{
     io::IsTerminal,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::PathBuf,
+    time::Duration,
 };
 
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, getgrouplist};
@@ -33,6 +34,9 @@ mod like;
 
 /// The limit when nobody chose one.
 pub const DEFAULT_LIMIT: Limit = Limit::Bytes(100 << 20);
+
+/// How often is sampled when nobody chose.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The user on whose behalf root runs us, under sudo.
 pub fn sudo_caller() -> Option<Uid> {
@@ -105,7 +109,7 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
         shown,
         program: None,
         env,
-        limit_is_default: options.memory.is_none() && schedule.at_start().is_none(),
+        limit_is_default: options.memory.is_none() && options.usual_memory.is_none() && schedule.at_start().is_none(),
         limit,
         schedule,
         swap,
@@ -119,7 +123,7 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
         parent,
         borrowed,
         mem_total,
-        interval: options.interval,
+        interval: options.interval.unwrap_or(DEFAULT_INTERVAL),
         timeout: options.timeout,
         hold: options.hold,
         workdir: options.workdir.clone().map_or_else(|| (current(), false), |dir| (dir, true)),
@@ -149,13 +153,15 @@ fn limit(options: &cli::Options, mem_total: u64) -> Result<(Limit, Schedule)> {
         Some(text) => Some(Limit::parse(text, mem_total).map_err(|why| Error::new(format!("-m: {why}")))?),
         None => None,
     };
+    let usual = options.usual_memory.as_deref().map(|text| Limit::parse(text, mem_total)).transpose();
+    let usual = usual.map_err(|why| Error::new(format!("memory in the configuration: {why}")))?;
     let parsed = options.schedule.as_deref().map(|text| Schedule::parse(text, mem_total)).transpose();
     let schedule = parsed.map_err(|why| Error::new(format!("--schedule, {why}")))?.unwrap_or_default();
     match (chosen, schedule.at_start()) {
         (Some(limit), Some(at_start)) if limit != at_start => Err(Error::new(format!(
             "--schedule, step 1: {at_start} at 0s contradicts -m {limit}: both are the limit at the start; give one of them"
         ))),
-        (limit, at_start) => Ok((limit.or(at_start).unwrap_or(DEFAULT_LIMIT), schedule)),
+        (limit, at_start) => Ok((limit.or(at_start).or(usual).unwrap_or(DEFAULT_LIMIT), schedule)),
     }
 }
 

@@ -26,12 +26,13 @@ pub fn page_size() -> u64 {
 }
 
 /// A memory limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Limit {
     /// So many bytes, a whole number of pages.
     Bytes(u64),
     /// No limit.
+    #[default]
     Max,
 }
 

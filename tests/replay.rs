@@ -78,9 +78,11 @@ fn keys_pause_step_jump_and_change_the_speed() {
     t.keys("G");
     t.wait_text("exited 3 after");
     t.keys("?");
+    t.wait_text("stop there, or go on");
+    t.keys("\x1b[6~\x1b[6~");
     t.wait_text("leave the replay");
     t.keys("\x1b");
-    t.wait("no help", |screen| !screen.contains("leave the replay"));
+    t.wait("no help", |screen| !screen.contains("next region"));
     t.keys("q");
     assert_eq!(t.end(), 0);
 }
@@ -317,12 +319,11 @@ fn the_next_event_leads_to_the_end_of_a_run() {
     // A run without a screen has no terminal: that is said where its output would be, and nobody is told to type there.
     t.wait_text("there is no output in this recording");
     t.keys("?");
-    t.wait_text("leave the replay");
     t.wait("the keys", |screen| {
         screen.contains("next region: processes, events, output") && !screen.contains("typing")
     });
     t.keys("\x1b");
-    t.wait("no help", |screen| !screen.contains("leave the replay"));
+    t.wait("no help", |screen| !screen.contains("next region"));
     t.keys("q");
     assert_eq!(t.end(), 0);
 }

@@ -195,7 +195,7 @@ fn the_keys_move_the_limit_and_the_kernel_follows() {
     t.keys("=150m\r");
     t.wait_text("limit 99M → 150M, by you");
     assert_eq!(limit(&group), 150 * M);
-    assert_eq!(limit_of(&group.join("leaf")), 150 * M + 256 * 1024 * cpus());
+    assert_eq!(limit_of(&group.join("leaf")), 152 * M + 256 * 1024 * cpus());
     // Below what is in use: what this kernel will do is said before, and it does that.
     t.keys("=50M");
     let will = if is_v2() {

@@ -178,7 +178,7 @@ fn cpus() -> u64 {
 }
 
 fn margin() -> u64 {
-    256 * 1024 * cpus()
+    2 * M + 256 * 1024 * cpus()
 }
 
 impl Edited {

@@ -23,12 +23,12 @@ use rising::Rising;
 use write::V1Writer;
 
 use super::{
-    CACHE_LEFT, CHARGE_BATCH, Cgroup, Detail, LimitsNow, MachineSwap, NO_SWAP, Wanted, WriteSettings, above,
+    CACHE_LEFT, Cgroup, Detail, LimitsNow, MachineSwap, NO_SWAP, Wanted, WriteSettings, above,
     beside::{self, Beside, Kind},
     brink::{self, Closeness, Lists, Threshold},
     files,
     files::Kept,
-    mirror_of, name, tree,
+    mirror_margin, mirror_of, name, tree,
     tree::LEAF,
     unified::{Twin, Unified},
 };
@@ -116,7 +116,7 @@ impl V1 {
         Ok(V1 {
             root: root.into(),
             dir: dir.into(),
-            mirror_margin: CHARGE_BATCH * u64::from(cpus),
+            mirror_margin: mirror_margin(cpus),
             usage: Kept::open(dir, "memory.usage_in_bytes")?,
             hits: Kept::open(dir, "memory.failcnt")?,
             hits_so_far: Rising::default(),
@@ -186,6 +186,7 @@ impl V1 {
             kernel: self.kernel.as_ref().and_then(|file| file.number().ok()),
             unwritten: get("total_dirty") + get("total_writeback"),
             evictable: files::evictable(lists, file),
+            inactive_file: lists[1],
             locked: get("total_unevictable"),
             slab_reclaimable: None,
             major_faults: files::value_of(text, "total_pgmajfault"),

@@ -1,7 +1,7 @@
 //! The memory controller of cgroup v2.
 //!
 //! On P: limit, usage, limit hits, high-water mark, and the kills of the whole subtree (`memory.events` counts those below too). L mirrors
-//! P's limit one charge batch higher, as on v1 and for the same reason. A file that this kernel lacks is `None`.
+//! P's limit a little higher, as on v1 and for the same reason. A file that this kernel lacks is `None`.
 
 use std::{
     fs::File,
@@ -15,11 +15,11 @@ mod write;
 use write::{High, V2Writer};
 
 use super::{
-    CHARGE_BATCH, Cgroup, Closeness, Detail, LimitsNow, MachineSwap, Wanted, WriteSettings, above,
+    Cgroup, Closeness, Detail, LimitsNow, MachineSwap, Wanted, WriteSettings, above,
     brink::{self, Lists},
     files,
     files::Kept,
-    mirror_of, name, tree,
+    mirror_margin, mirror_of, name, tree,
     tree::LEAF,
     unified::Unified,
 };
@@ -94,7 +94,7 @@ impl V2 {
         Ok(V2 {
             root: root.into(),
             dir: dir.into(),
-            mirror_margin: CHARGE_BATCH * u64::from(cpus),
+            mirror_margin: mirror_margin(cpus),
             usage: Kept::open(dir, "memory.current")?,
             peak: Peak::open(dir),
             events: Kept::open(dir, "memory.events")?,
@@ -150,6 +150,7 @@ impl V2 {
             kernel: get("kernel").or(parts),
             unwritten: get("file_dirty").unwrap_or(0) + get("file_writeback").unwrap_or(0),
             evictable: files::evictable(["active_file", "inactive_file"].map(get), file),
+            inactive_file: get("inactive_file"),
             locked: get("unevictable").unwrap_or(0),
             slab_reclaimable: get("slab_reclaimable"),
             major_faults: get("pgmajfault"),

@@ -12,7 +12,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// How often to sample.
-pub(super) fn interval(text: &str) -> Result<Duration, String> {
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     let refuse = "an interval is 1ms to 10s".to_string();
     match duration(text) {
         Ok(d) if (Duration::from_millis(1)..=Duration::from_secs(10)).contains(&d) => Ok(d),

@@ -53,6 +53,17 @@ fn is_zero(n: &i32) -> bool {
     *n == 0
 }
 
+/// A process's part of the memory that it has mapped, where others map it too. Read when somebody asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Its pid outside.
+    pub host_pid: i32,
+    /// Its proportional set size, in bytes (`Pss` in `/proc/PID/smaps_rollup`).
+    pub pss: u64,
+    /// The same of what is swapped out (`SwapPss`), in bytes.
+    pub swap: Option<u64>,
+}
+
 /// Processes that were born, changed or died.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessChanges {

@@ -112,6 +112,9 @@ pub struct MemoryStat {
     /// in it, and anonymous memory that a program has given up (MADV_FREE) is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evictable: Option<u64>,
+    /// The file cache that was not used twice (`inactive_file`): what docker and kubectl leave out of what they show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inactive_file: Option<u64>,
     /// What reclaim cannot take even with swap: memory that is locked (`unevictable`).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub locked: u64,

@@ -47,6 +47,7 @@ impl Bounds {
                 cut(reason, SENTENCE)
             }
             Event::Victim(victim) => cut(&mut victim.name, NAME),
+            Event::Shares(shares) => self.left_out += shorten(shares, SENTENCE),
             Event::OomDump(dump) => self.dump(dump),
             Event::Ended(ended) => {
                 if let Status::FailedToStart(failure) = &mut ended.status {
@@ -138,6 +139,7 @@ pub fn memory(stamped: &Stamped) -> usize {
             lists.into_iter().map(piece).sum::<usize>() + born.iter().map(texts).sum::<usize>()
         }
         Event::Output(bytes) => piece(bytes.len()),
+        Event::Shares(shares) => piece(size_of_val(&shares[..])),
         Event::LimitDone { outcome: LimitOutcome::Failed { reason }, .. }
         | Event::ChangeDone { outcome: ChangeOutcome::Failed { reason }, .. }
         | Event::Note(Note::RecordingLost { reason } | Note::Leftover { reason } | Note::Hint { text: reason }) => {

@@ -178,7 +178,7 @@ mod tests {
 
     fn point(ms: u64, usage: u64) -> Point {
         let at = Duration::from_millis(ms);
-        Point { at, usage, peak: usage, reclaimable: 0, limit: Limit::Max }
+        Point { at, usage, peak: usage, limit: Limit::Max, ..Point::default() }
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl Language {
             cache if cache < A_MOMENT => String::new(),
             cache => format!(", of which {} are cache that is given back first", rough(cache)),
         };
-        format!("{} at this rate{cache}", self.full_in(forecast))
+        format!("{} at {}/s{cache}", self.full_in(forecast), size(forecast.rate.max(0.0) as u64))
     }
 
     /// The same, as short as it can be.
@@ -66,16 +66,16 @@ mod tests {
 
     #[test]
     fn a_forecast_says_when_and_what_of_it_is_cache() {
-        assert_eq!(said(8.2, 3.1), "full in 8 s at this rate, of which 3 s are cache that is given back first");
-        assert_eq!(said(8.2, 0.4), "full in 8 s at this rate");
+        assert_eq!(said(8.2, 3.1), "full in 8 s at 977K/s, of which 3 s are cache that is given back first");
+        assert_eq!(said(8.2, 0.4), "full in 8 s at 977K/s");
         let d = Duration::from_secs_f64;
         let short = |cache| {
             Language::English.full_in_and_cache(&Forecast { full_in: d(8.2), of_it_cache: d(cache), rate: 1e6 })
         };
         assert_eq!([short(3.1), short(0.9)], ["full in 8 s (3 s of it cache)", "full in 8 s"]);
-        assert_eq!(said(0.7, 0.0), "full within 1 s at this rate");
-        assert_eq!(said(59.4, 0.0), "full in 59 s at this rate");
-        assert_eq!(said(100.0, 0.0), "full in 2 min at this rate");
+        assert_eq!(said(0.7, 0.0), "full within 1 s at 977K/s");
+        assert_eq!(said(59.4, 0.0), "full in 59 s at 977K/s");
+        assert_eq!(said(100.0, 0.0), "full in 2 min at 977K/s");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! In words, who is next in line for the OOM killer.
 
 use super::Language;
-use crate::{event::Process, text::visible, units::size};
+use crate::{event::Process, session::Run, text::visible, units::size};
+
+/// Less than this is not worth a word, in bytes.
+const ODD: u64 = 16 << 20;
 
 impl Language {
     /// A place in line, from 0, in five columns: the first has a sign before the word.
@@ -21,6 +24,27 @@ impl Language {
         let name: String = visible(&process.name).chars().take(columns.saturating_sub(pid.len() + 8)).collect();
         let space = if name.is_empty() { "" } else { " " };
         format!("☠ next {name}{space}{pid}")
+    }
+
+    /// Where the sizes of the processes are not what the memory is: what of it no process has, or what counts in several. As far as there is room.
+    pub fn odd(self, run: &Run, columns: usize) -> Option<String> {
+        let (usage, shmem) = (run.usage(), run.stat?.shmem);
+        let living = || run.processes.values().filter(|row| row.died.is_none()).map(|row| &row.process.usage);
+        let mapped: u64 = living().map(|of| of.rss.saturating_sub(of.anon)).sum();
+        let rss: u64 = living().map(|of| of.rss).sum();
+        let texts = if shmem > usage / 2 && shmem > ODD && mapped < shmem / 2 {
+            let shmem = size(shmem);
+            [
+                format!("{shmem} of files in memory is no process's: no kill frees it"),
+                format!("no process owns {shmem} of shmem"),
+            ]
+        } else if run.ended.is_none() && rss > usage + usage / 4 + ODD {
+            let rss = size(rss);
+            [format!("RSS adds up to {rss}: shared pages count in each"), format!("RSS adds up to {rss}, shared")]
+        } else {
+            return None;
+        };
+        texts.into_iter().find(|text| text.chars().count() <= columns)
     }
 
     /// Instead of a place, of one that the OOM killer passes over.

@@ -8,7 +8,7 @@ use crate::units::Limit;
 const CAPACITY: usize = 8192;
 
 /// One or more samples.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Point {
     /// When the (last) sample was taken.
     pub at: Duration,
@@ -18,8 +18,23 @@ pub struct Point {
     pub peak: u64,
     /// The part of the usage that can be given back: file cache, in bytes.
     pub reclaimable: u64,
+    /// The parts that cannot: shared memory, and the kernel's own, in bytes. The rest is anonymous.
+    pub shmem: u64,
+    /// Of the kernel, 0 where that is not counted.
+    pub kernel: u64,
     /// The limit then.
     pub limit: Limit,
+    /// The soft limit then (v1), or what usage is throttled above (v2); `Max` for none.
+    pub soft: Limit,
+    /// How often the limit was hit since the point before.
+    pub hits: u64,
+}
+
+impl Point {
+    /// What is neither cache nor shared nor the kernel's, in bytes.
+    pub fn anon(&self) -> u64 {
+        self.usage.saturating_sub(self.reclaimable).saturating_sub(self.shmem).saturating_sub(self.kernel)
+    }
 }
 
 /// Points in time order.
@@ -42,6 +57,26 @@ impl History {
         &self.points
     }
 
+    /// Says what the newest points consisted of that were read without it: their parts went from those of the point before them to these. Usage is read
+    /// more often than what it consists of.
+    pub fn settle(&mut self, unread: usize, reclaimable: u64, shmem: u64, kernel: u64) {
+        let first = self.points.len().saturating_sub(unread);
+        let Some(before) = first.checked_sub(1).map(|n| self.points[n]) else { return };
+        let steps = (unread + 1) as f64;
+        for (n, point) in self.points[first..].iter_mut().enumerate() {
+            let share = (n + 1) as f64 / steps;
+            let between = |a: u64, b: u64| (a as f64 + (b as f64 - a as f64) * share) as u64;
+            point.reclaimable = between(before.reclaimable, reclaimable).min(point.usage);
+            point.shmem = between(before.shmem, shmem);
+            point.kernel = between(before.kernel, kernel);
+        }
+    }
+
+    /// The newest point at a moment, or before it.
+    pub fn at(&self, moment: Duration) -> Option<&Point> {
+        self.points[..self.points.partition_point(|p| p.at <= moment)].last()
+    }
+
     /// Merges neighbours in the older half, so that the newest stay as they were sampled.
     fn thin(&mut self) {
         let old = self.points.len() / 2;
@@ -56,17 +91,18 @@ impl History {
     pub fn columns(&self, from: Duration, to: Duration, n: usize) -> Vec<Option<Point>> {
         let width = (to.saturating_sub(from)).as_secs_f64() / n.max(1) as f64;
         let mut columns: Vec<Option<Point>> = vec![None; n];
-        for point in self.points.iter().filter(|p| p.at >= from && p.at <= to) {
+        let first = self.points.partition_point(|p| p.at < from);
+        for point in self.points[first..].iter().take_while(|p| p.at <= to) {
             let column = ((point.at - from).as_secs_f64() / width) as usize;
             let slot = &mut columns[column.min(n.saturating_sub(1))];
             *slot = Some(slot.map_or(*point, |before| merge(before, *point)));
         }
-        let before = self.points.iter().rev().find(|p| p.at < from).copied();
+        let before = first.checked_sub(1).map(|n| Point { hits: 0, ..self.points[n] });
         let last = columns.iter().rposition(Option::is_some).unwrap_or(0);
         let mut held = before;
         for slot in columns.iter_mut().take(last + 1) {
             match slot {
-                Some(point) => held = Some(Point { peak: point.usage, ..*point }),
+                Some(point) => held = Some(Point { peak: point.usage, hits: 0, ..*point }),
                 None => *slot = held,
             }
         }
@@ -76,7 +112,8 @@ impl History {
 
 fn merge(a: Point, b: Point) -> Point {
     let larger = if a.usage > b.usage { a } else { b };
-    Point { at: b.at, usage: larger.usage, peak: a.peak.max(b.peak), reclaimable: larger.reclaimable, limit: b.limit }
+    let hits = a.hits.saturating_add(b.hits);
+    Point { at: b.at, peak: a.peak.max(b.peak), limit: b.limit, soft: b.soft, hits, ..larger }
 }
 
 #[cfg(test)]
@@ -84,7 +121,8 @@ mod tests {
     use super::*;
 
     fn point(ms: u64, usage: u64) -> Point {
-        Point { at: Duration::from_millis(ms), usage, peak: usage + 1, reclaimable: 0, limit: Limit::Bytes(1000) }
+        let at = Duration::from_millis(ms);
+        Point { at, usage, peak: usage + 1, limit: Limit::Bytes(1000), hits: 1, ..Point::default() }
     }
 
     #[test]
@@ -97,6 +135,18 @@ mod tests {
         assert!(history.points().iter().any(|p| p.usage == 9_000 && p.peak == 9_001));
         assert!(history.points().is_sorted_by_key(|p| p.at));
         assert_eq!(history.points().last().map(|p| p.at), Some(Duration::from_millis(99_999)));
+        assert_eq!(history.points().iter().map(|p| p.hits).sum::<u64>(), 100_000);
+    }
+
+    #[test]
+    fn parts_that_were_not_read_lie_between_those_that_were() {
+        let mut history = History::default();
+        for (ms, usage, reclaimable) in [(0, 100, 20), (1, 110, 20), (2, 120, 20), (3, 130, 20)] {
+            history.push(Point { reclaimable, ..point(ms, usage) });
+        }
+        history.settle(3, 60, 4, 8);
+        let parts: Vec<(u64, u64)> = history.points().iter().map(|p| (p.reclaimable, p.kernel)).collect();
+        assert_eq!(parts, [(20, 0), (30, 2), (40, 4), (50, 6)]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The processes of a run: who was born, who moved, and the newest of the dead.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::{Row, Run};
 use crate::event::ProcessChanges;
@@ -36,10 +36,12 @@ impl Run {
         }
     }
 
-    /// Keeps the newest of the dead, and of those first the ones that were killed.
+    /// Keeps the newest of the dead, and of those first the parents of others that are kept, and the ones that were killed.
     fn forget_old_dead(&mut self) {
+        let parents: HashSet<i32> = self.processes.values().map(|row| row.process.parent).collect();
+        let weight = |pid: &i32, row: &Row| row.oom_killed || parents.contains(pid);
         let mut dead: Vec<(bool, Duration, i32)> =
-            self.processes.iter().filter_map(|(pid, row)| row.died.map(|at| (row.oom_killed, at, *pid))).collect();
+            self.processes.iter().filter_map(|(pid, row)| row.died.map(|at| (weight(pid, row), at, *pid))).collect();
         if dead.len() > DEAD_KEPT {
             dead.sort_unstable();
             for (_, _, pid) in &dead[..dead.len() - DEAD_KEPT] {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::growth::Size;
-use crate::event::{Process, ProcessUsage};
+use crate::event::{Process, ProcessUsage, Share};
 
 /// A process, alive or dead.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,8 @@ pub struct Row {
     pub process: Process,
     /// CPU use over its last two readings, in percent of one core.
     pub cpu: f64,
+    /// Its part of the memory that it has mapped, and when that was read.
+    pub share: Option<(Duration, Share)>,
     /// When it died.
     pub died: Option<Duration>,
     /// Whether the OOM killer did it.
@@ -25,7 +27,7 @@ impl Row {
     pub(super) fn new(at: Duration, process: Process, oom_killed: bool) -> Row {
         let cpu_read = (at, process.usage.cpu_ms);
         let size = Size::new(at, own(&process.usage));
-        Row { process, cpu: 0.0, died: None, oom_killed, cpu_read, size }
+        Row { process, cpu: 0.0, share: None, died: None, oom_killed, cpu_read, size }
     }
 
     /// Takes in its numbers. When all were looked at before, `looked`, it had the ones that it had until now.

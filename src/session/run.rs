@@ -112,6 +112,8 @@ pub struct Run {
     pub(super) newest: Duration,
     /// When the kill counter moved last.
     pub last_kill: Option<Duration>,
+    /// How many of the newest points of the history were read without what usage consisted of.
+    unread: usize,
     hits_second_ago: Option<(Duration, u64)>,
     waits_second_ago: Option<(Duration, u64)>,
 }
@@ -177,6 +179,7 @@ impl Run {
             looked: at,
             newest: at,
             last_kill: None,
+            unread: 0,
             hits_second_ago: None,
             waits_second_ago: None,
         }
@@ -279,6 +282,13 @@ impl Run {
                 }
                 return now(told.into_iter().collect());
             }
+            Event::Shares(shares) => {
+                for share in shares {
+                    if let Some(row) = self.processes.get_mut(&share.host_pid) {
+                        row.share = Some((at, *share));
+                    }
+                }
+            }
             Event::OomDump(dump) => self.oom_dump(dump),
             Event::Victim(victim) => return now(self.victim(at, victim)),
             Event::Ended(ended) => {
@@ -334,7 +344,15 @@ impl Run {
         self.peak = self.peak.max(peak);
         self.since.peak = self.since.peak.map(|before| before.max(peak));
         let reclaimable = self.stat.map_or(0, |stat| stat.file).min(sample.usage);
-        self.history.push(Point { at, usage: sample.usage, peak, reclaimable, limit });
+        let (shmem, kernel) = self.stat.map_or((0, 0), |stat| (stat.shmem, stat.kernel.unwrap_or(0)));
+        let soft = self.settings.high.or(self.settings.soft_limit).unwrap_or(Limit::Max);
+        match sample.stat {
+            Some(_) => self.history.settle(std::mem::take(&mut self.unread), reclaimable, shmem, kernel),
+            None => self.unread += 1,
+        }
+        let hits = sample.limit_hits.unwrap_or(0).saturating_sub(hits_before);
+        let usage = sample.usage;
+        self.history.push(Point { at, usage, peak, reclaimable, shmem, kernel, limit, soft, hits });
         self.last = Some(sample.clone());
         if sample.stat.is_some() {
             self.grew(at);

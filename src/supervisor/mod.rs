@@ -9,6 +9,7 @@ mod ending;
 mod kills;
 mod launch;
 mod live;
+mod measure;
 mod ours;
 mod outbox;
 mod policy;

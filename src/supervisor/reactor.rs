@@ -22,7 +22,7 @@ use nix::{
 
 mod heed;
 
-use super::{Service, Waker, launch, live::Live, outbox::Outbox, terminal::Read};
+use super::{Service, Waker, launch, live::Live, measure::Measure, outbox::Outbox, terminal::Read};
 use crate::{
     error::{Error, Result},
     event::{Author, Change, ChangeOutcome, Command, Event, LimitOutcome, Note, Stopped},
@@ -73,6 +73,7 @@ pub(super) struct Reactor {
     log: Option<KernelLog>,
     launcher: launch::Launcher,
     live: Option<Live>,
+    measure: Measure,
     terminal_flags: EpollFlags,
     leaving: Option<(Instant, i32)>,
     /// Another run was started while a batch of readiness was gone through: the rest of it is the last run's.
@@ -118,6 +119,7 @@ impl Reactor {
             outbox,
             log,
             launcher,
+            measure: Measure::default(),
             live: None,
             terminal_flags: EpollFlags::empty(),
             leaving: None,
@@ -203,6 +205,9 @@ impl Reactor {
                 if let Some(live) = &mut self.live {
                     let chosen = live.results(&mut self.outbox);
                     self.plan.choose(chosen.limit, &chosen.changes);
+                }
+                for shares in self.measure.results().filter(|_| self.live.is_some()) {
+                    self.outbox.push(Event::Shares(shares));
                 }
                 while let Ok(command) = self.commands.try_recv() {
                     self.obey(command);
@@ -315,6 +320,10 @@ impl Reactor {
             (Command::SignalProcess { host_pid, signal }, Some(live)) => {
                 live.signal_process(host_pid, signal, &mut self.outbox);
             }
+            (Command::Measure(pids), Some(live)) => {
+                let pids = live.procs.pids().filter(|pid| pids.is_empty() || pids.contains(pid)).collect();
+                self.measure.start(pids, self.waker.clone());
+            }
             (Command::SignalAll(signal), Some(live)) => live.signal_all(signal, &mut self.outbox),
             (Command::Freeze(on), Some(live)) => live.freeze(on, &mut self.outbox),
             (Command::Go, Some(live)) => live.go(),
@@ -338,6 +347,7 @@ impl Reactor {
                 | Command::SignalProcess { .. }
                 | Command::SignalAll(_)
                 | Command::ResetCounters
+                | Command::Measure(_)
                 | Command::Stop(_)
                 | Command::Input(_),
                 _,

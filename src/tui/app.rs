@@ -1,25 +1,28 @@
 //! What is open, focused and scrolled: the screen's own state, and how actions change it. Pure: wishes come out as [`Effect`]s.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use tui_input::{Input, backend::crossterm::EventHandler};
 
 use super::{
+    explain::Page,
     input::{Action, Play},
     keys::KeyMap,
     knobs::{self, Panel},
     menu::{Menu, Stage},
-    pane::SCROLLBACK,
-    rows::{self, Cursor},
+    rows::{self, Cursor, Order},
     undo::{Kind, Undo},
+    viewport::Viewport,
 };
 use crate::{
     event::{Command, LimitOutcome},
+    sentences::Language,
     session::{Run, Session, Story},
     units::{Limit, Step},
 };
 
 pub mod paused;
+mod regions;
 
 /// A region that can be focused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +56,12 @@ pub enum Popup {
     Paused,
     /// The story of a kill.
     Story(Card),
+    /// What the numbers mean.
+    Explain(Page),
+    /// All about a process, by its pid outside.
+    Detail(i32),
+    /// The line for what the list is filtered by.
+    Filter(Input),
     /// Whether to end a workload that lives, and quit.
     ConfirmQuit,
     /// Whether to end a workload that lives, and run it again.
@@ -149,6 +158,12 @@ pub struct App {
     pub full_screen: bool,
     /// How many lines the workload's terminal is scrolled back.
     pub scrolled_back: usize,
+    /// Where the limit's line is held, while it is.
+    pub drag: Option<Limit>,
+    /// Which stretch of the run the chart shows, and its cursor.
+    pub viewport: Viewport,
+    /// The language of sentences that are searched.
+    pub words: Language,
     /// Which key means what.
     pub keys: Rc<KeyMap>,
     /// Whether a workload lives: only then is there something to type to.
@@ -157,8 +172,12 @@ pub struct App {
     pub replaying: bool,
     /// The process row that the user stands on, once he stepped onto one.
     pub cursor: Option<Cursor>,
-    /// The first log entry that is shown, the newest being 0.
-    pub events_top: usize,
+    /// How the processes are listed.
+    pub order: Order,
+    /// The entry of the log that the user stands on, once he stepped onto one.
+    pub entry: Option<usize>,
+    /// Only entries of the log that have this in their sentence; empty for all.
+    pub events_filter: String,
     /// The first line of the help that is shown.
     pub help_top: usize,
     /// The limit that was asked for last and is not written yet: keys come faster than the kernel answers.
@@ -167,6 +186,8 @@ pub struct App {
     pub step: Step,
     /// The way back.
     pub undo: Undo,
+    /// When processes' shares of memory were asked for last.
+    pub measured: Option<Duration>,
     /// Run again as soon as the workload has ended.
     pub rerun_at_end: bool,
     /// The pause that the panel was opened for by itself.
@@ -182,7 +203,7 @@ impl App {
         }
         self.notice_pause(session);
         if self.alive {
-            return None;
+            return self.measure(session);
         }
         std::mem::take(&mut self.rerun_at_end).then_some(Effect::Command(Command::Rerun))
     }
@@ -201,7 +222,26 @@ impl App {
             Action::Rerun => return vec![Effect::Command(Command::Rerun)],
             Action::Kill if session.is_alive() => return vec![Effect::Command(Command::Stop(nix::libc::SIGKILL))],
             Action::Open if session.is_held() => return vec![Effect::Command(Command::Go)],
-            Action::Open if self.focus == Focus::Output && !self.replaying => self.type_to(true),
+            Action::Open => {
+                return self.open(session).map(|action| self.update(session, action)).unwrap_or_default();
+            }
+            Action::Focus(region) => (self.focus, self.typing) = (region, Typing::Sandtop),
+            Action::ScrollIn(region, by) => self.scroll_region(session, region, by),
+            Action::ChooseRow(row) => {
+                let rows = session.run().map(|run| rows::listed(run, session.now, &self.order)).unwrap_or_default();
+                self.cursor = rows::Cursor::onto(row, &rows).or(self.cursor);
+            }
+            Action::ChooseEntry(entry) => self.entry = Some(entry),
+            Action::Drag(limit) => self.drag = Some(limit),
+            Action::Drop => return self.let_go(session),
+            Action::Explain => self.popup = Popup::Explain(Page::of(self.focus)),
+            Action::Filter => self.popup = Popup::Filter(Input::new(self.filter_now().to_string())),
+            Action::Order { forward } => {
+                (self.focus, self.cursor) = (Focus::Processes, None);
+                self.order.turn(forward);
+            }
+            Action::Reverse => self.order.reversed = !self.order.reversed,
+            Action::Tree => self.order.flat = !self.order.flat,
             Action::ShowPause => self.show_pause(session),
             Action::Story if !session.stories().is_empty() => self.popup = Popup::Story(Card::default()),
             Action::Story => {}
@@ -217,8 +257,13 @@ impl App {
                 let frozen = session.run().is_some_and(|run| run.settings.frozen == Some(true));
                 return vec![Effect::Command(Command::Freeze(!frozen))];
             }
-            Action::Kill | Action::Open | Action::Freeze => {}
+            Action::Kill | Action::Freeze => {}
             Action::Help => (self.popup, self.help_top) = (Popup::Help, 0),
+            Action::FocusNext if matches!(self.popup, Popup::Explain(_)) => {
+                if let Popup::Explain(page) = &mut self.popup {
+                    page.turn();
+                }
+            }
             Action::FocusNext => self.focus = self.focus.next(),
             Action::FocusPrevious => self.focus = self.focus.next().next().next(),
             Action::TypeOn => self.type_to(true),
@@ -233,7 +278,14 @@ impl App {
                     menu.all = !menu.all;
                 }
             }
+            Action::Zoom { closer } => self.look(session, |viewport, whole| viewport.zoom(whole, closer)),
+            Action::Pan(hundredths) => {
+                self.focus = Focus::Memory;
+                self.look(session, |viewport, whole| viewport.pan(whole, hundredths));
+            }
+            Action::LookAt(moment) => self.look(session, |viewport, whole| viewport.go(whole, moment)),
             Action::Suspend => return vec![Effect::Suspend],
+            Action::Cancel if matches!(self.popup, Popup::None) => self.step_back(session),
             Action::Cancel => self.cancel(),
             Action::Confirm => return self.confirm(session),
             Action::Edit(key) => {
@@ -251,36 +303,6 @@ impl App {
             Action::Play(wish) => return vec![Effect::Play(wish)],
         }
         Vec::new()
-    }
-
-    /// Whether what is typed goes to the workload.
-    pub fn is_typing(&self) -> bool {
-        let wanted = match self.typing {
-            Typing::Unsaid => self.full_screen,
-            Typing::Workload => true,
-            Typing::Sandtop => false,
-        };
-        wanted && self.alive && !self.replaying && self.focus == Focus::Output
-    }
-
-    fn type_to(&mut self, workload: bool) {
-        self.typing = if workload { Typing::Workload } else { Typing::Sandtop };
-        if workload {
-            (self.focus, self.scrolled_back) = (Focus::Output, 0);
-        }
-    }
-
-    /// Takes note of whether the workload's program draws on the whole of its terminal. One that begins to, gets the focus, as long as the user
-    /// has not said who gets what is typed.
-    pub fn observe_terminal(&mut self, full_screen: bool) {
-        let begins = full_screen && !self.full_screen;
-        if self.typing == Typing::Unsaid && begins {
-            (self.focus, self.scrolled_back) = (Focus::Output, 0);
-        }
-        if self.typing == Typing::Unsaid && self.full_screen && !full_screen && self.focus == Focus::Output {
-            self.focus = Focus::default();
-        }
-        self.full_screen = full_screen;
     }
 
     fn nudge(&mut self, session: &Session, up: bool) -> Vec<Effect> {
@@ -307,6 +329,12 @@ impl App {
         }
         self.aimed = Some(target);
         vec![Effect::Command(Command::SetLimit(target))]
+    }
+
+    /// The limit's line is let go: where it has moved, that is an edit like any other.
+    fn let_go(&mut self, session: &Session) -> Vec<Effect> {
+        let target = self.drag.take().filter(|limit| Some(*limit) != self.limit_now(session));
+        self.step_to(session, target, Kind::New)
     }
 
     /// The limit that the next edit starts from.
@@ -337,7 +365,13 @@ impl App {
                 }
                 command.into_iter().map(Effect::Command).collect()
             }
-            Popup::None | Popup::Help | Popup::Paused | Popup::Story(_) => Vec::new(),
+            Popup::None
+            | Popup::Help
+            | Popup::Paused
+            | Popup::Story(_)
+            | Popup::Explain(_)
+            | Popup::Detail(_)
+            | Popup::Filter(_) => Vec::new(),
         }
     }
 
@@ -359,6 +393,10 @@ impl App {
     /// One step back: from a line or a question to the list, from there to the screen.
     fn cancel(&mut self) {
         self.popup = match std::mem::take(&mut self.popup) {
+            Popup::Filter(_) => {
+                self.filter(String::new());
+                Popup::None
+            }
             Popup::Knobs(Panel { chosen, line: Some(_) }) => Popup::Knobs(Panel { chosen, line: None }),
             Popup::Process(menu) if !matches!(menu.stage, Stage::Choose) => {
                 Popup::Process(Menu { stage: Stage::Choose, ..menu })
@@ -369,21 +407,22 @@ impl App {
 
     /// A menu for the process that the user stands on, or else for the first that lives.
     fn open_menu(&mut self, session: &Session, menu: impl FnOnce(i32) -> Menu) {
-        let Some(run) = session.run().filter(|run| run.ended.is_none()) else { return };
-        let rows = rows::listed(run, session.now);
-        let here = self.cursor.and_then(|cursor| cursor.place(&rows));
-        let first = rows.iter().position(|(_, row)| row.died.is_none());
-        if let Some(row) = here.or(first) {
-            let host_pid = rows[row].1.process.host_pid;
-            self.cursor = Some(Cursor { host_pid, row });
+        if session.is_alive()
+            && let Some(host_pid) = self.chosen(session)
+        {
             self.popup = Popup::Process(menu(host_pid));
         }
     }
 
     /// Takes note that what is typed is another text than it was.
     fn edited(&mut self) {
-        if let Popup::Limit(line) = &mut self.popup {
-            line.edited();
+        match &mut self.popup {
+            Popup::Limit(line) => line.edited(),
+            Popup::Filter(input) => {
+                let text = input.value().to_string();
+                self.filter(text);
+            }
+            _ => {}
         }
     }
 
@@ -391,6 +430,7 @@ impl App {
     fn line(&mut self) -> Option<&mut Input> {
         match &mut self.popup {
             Popup::Limit(line) => Some(&mut line.input),
+            Popup::Filter(input) => Some(input),
             Popup::Knobs(panel) => panel.line.as_mut(),
             Popup::Process(Menu { stage: Stage::Adj(input), .. }) => Some(input),
             _ => None,
@@ -424,40 +464,6 @@ impl App {
         match &self.popup {
             Popup::None if self.is_typing() => vec![Effect::Paste(text)],
             _ => Vec::new(),
-        }
-    }
-
-    fn scroll(&mut self, session: &Session, by: i32) {
-        let top = match (&mut self.popup, self.focus) {
-            (Popup::Help, _) => &mut self.help_top,
-            (Popup::Story(card), _) => &mut card.top,
-            (Popup::Knobs(panel), _) => return panel.choose(by),
-            (Popup::Process(menu), _) => return menu.choose(by),
-            (_, Focus::Processes) => {
-                let rows = session.run().map(|run| rows::listed(run, session.now)).unwrap_or_default();
-                self.cursor = Cursor::moved(self.cursor, by, &rows).or(self.cursor);
-                return;
-            }
-            (_, Focus::Events) => &mut self.events_top,
-            (_, Focus::Output) if self.replaying => return, // its terminal keeps what it shows
-            (_, Focus::Output) => {
-                let back = self.scrolled_back as i64 - i64::from(by);
-                self.scrolled_back = back.clamp(0, SCROLLBACK as i64) as usize;
-                return;
-            }
-            (_, Focus::Memory) => return,
-        };
-        *top = top.saturating_add_signed(by as isize).min(1_000_000);
-    }
-}
-
-impl Focus {
-    fn next(self) -> Focus {
-        match self {
-            Focus::Processes => Focus::Events,
-            Focus::Events => Focus::Output,
-            Focus::Output => Focus::Memory,
-            Focus::Memory => Focus::Processes,
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Keys as the bytes that a terminal sends for them (xterm's, ctlseqs), for typing to the workload.
 
+mod mouse;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+pub use mouse::mouse;
 
 /// The bytes for a key; empty for one that terminals do not send. `application` is the workload's cursor-key mode (DECCKM).
 pub fn key(key: KeyEvent, application: bool) -> Vec<u8> {

@@ -1,13 +1,16 @@
 //! Keys become words before any logic sees them. Which key is which word stands in `keys.rs`.
 
+use std::time::Duration;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{
-    app::{App, Popup},
+    app::{App, Focus, Popup},
     keys::{self, Table},
     knobs::Panel,
     menu::{Menu, Stage},
 };
+use crate::units::Limit;
 
 /// What a user can want.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +70,40 @@ pub enum Action {
     Open,
     /// Scroll by so many lines; negative is up.
     Scroll(i32),
+    /// The chart shows less time, in more detail, or more.
+    Zoom {
+        /// Less.
+        closer: bool,
+    },
+    /// The chart's cursor goes by so many hundredths of what is shown.
+    Pan(i32),
+    /// The chart's cursor goes to this moment.
+    LookAt(Duration),
+    /// This region is focused; what is typed is sandtop's.
+    Focus(Focus),
+    /// Scroll this region, whichever is focused.
+    ScrollIn(Focus, i32),
+    /// Stand on this row of the processes.
+    ChooseRow(usize),
+    /// Stand on this entry of the log.
+    ChooseEntry(usize),
+    /// The limit's line is held, and is here now.
+    Drag(Limit),
+    /// It is let go there.
+    Drop,
+    /// What the numbers mean.
+    Explain,
+    /// Ask what the list is filtered by.
+    Filter,
+    /// The processes are ordered by the next column, or the one before.
+    Order {
+        /// The next.
+        forward: bool,
+    },
+    /// The other way round.
+    Reverse,
+    /// A tree, or a list.
+    Tree,
     /// Stop sandtop, back to the shell.
     Suspend,
     /// Yes, to what was asked.
@@ -96,6 +133,8 @@ pub enum Play {
     By(i32),
     /// To so many percent of the whole.
     To(u8),
+    /// To this moment.
+    At(Duration),
     /// To the next event (`true`), or the last one.
     Event(bool),
     /// To the next sample (`true`), or the last one.
@@ -120,7 +159,11 @@ fn ctrl(key: KeyEvent, c: char) -> bool {
 /// What a key means now.
 pub fn action(app: &App, key: KeyEvent) -> Option<Action> {
     match &app.popup {
-        Popup::Limit(_) => Some(typing(key)),
+        Popup::Limit(_) | Popup::Filter(_) => Some(typing(key)),
+        Popup::Detail(_) => match bound(app, key) {
+            Some(Action::Process | Action::ProcessAdj | Action::Scroll(_)) => bound(app, key),
+            _ => Some(Action::Cancel),
+        },
         Popup::Knobs(Panel { line: Some(_), .. }) | Popup::Process(Menu { stage: Stage::Adj(_), .. }) => {
             Some(typing(key))
         }
@@ -153,6 +196,11 @@ pub fn action(app: &App, key: KeyEvent) -> Option<Action> {
             KeyCode::Left | KeyCode::Char('h') => Some(Action::TurnStory { older: true }),
             KeyCode::Right | KeyCode::Char('l') => Some(Action::TurnStory { older: false }),
             _ if is_scroll(app, key) => bound(app, key),
+            _ => Some(Action::Cancel),
+        },
+        Popup::Explain(_) => match bound(app, key) {
+            Some(Action::Scroll(_)) => bound(app, key),
+            _ if key.code == KeyCode::Tab => Some(Action::FocusNext),
             _ => Some(Action::Cancel),
         },
         Popup::Help => Some(if is_scroll(app, key) { bound(app, key)? } else { Action::Cancel }),

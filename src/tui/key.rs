@@ -73,6 +73,21 @@ impl Key {
         }
     }
 
+    /// As the configuration writes it.
+    pub fn written(self) -> String {
+        let mut text = String::new();
+        for (on, prefix) in [(self.ctrl, "Ctrl-"), (self.alt, "Alt-"), (self.shift, "Shift-")] {
+            text.push_str(if on { prefix } else { "" });
+        }
+        let name = NAMED.iter().find(|(.., code)| *code == self.code).map(|(name, ..)| *name);
+        match (self.code, name) {
+            (KeyCode::Char(c), _) if c != ' ' => text.push(if self.ctrl { c.to_ascii_uppercase() } else { c }),
+            (KeyCode::F(n), _) => text.push_str(&format!("F{n}")),
+            (_, name) => text.push_str(name.unwrap_or_default()),
+        }
+        text
+    }
+
     /// Whether the terminal sent this one.
     pub fn is(self, event: KeyEvent) -> bool {
         Key::of(event) == self
@@ -137,6 +152,7 @@ mod tests {
             let key = Key::parse(text).unwrap();
             assert_eq!(key.to_string(), shown);
             assert!(key.is(event), "{text}: {event:?}");
+            assert_eq!(key.written(), text);
         }
         assert!(!Key::parse("q").unwrap().is(sent(KeyCode::Char('q'), ctrl)));
         assert!(!Key::parse("Left").unwrap().is(sent(KeyCode::Left, shift)));

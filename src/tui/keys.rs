@@ -39,6 +39,11 @@ impl Bound {
         self.keys.iter().map(Key::to_string).collect::<Vec<_>>().join(" ")
     }
 
+    /// All its keys, as the configuration writes them.
+    pub fn written(&self) -> Vec<String> {
+        self.keys.iter().map(|key| key.written()).collect()
+    }
+
     /// The first of them.
     pub fn first(&self) -> String {
         self.keys.first().map(Key::to_string).unwrap_or_default()
@@ -67,7 +72,6 @@ impl KeyMap {
     ///
     /// # Errors
     /// One sentence: there is no such line or key, or a key was given to two lines.
-    #[allow(dead_code)] // the configuration calls it
     pub fn new(remap: &Remap) -> Result<Rc<KeyMap>, String> {
         let known = |id: &str| [LIVE, REPLAY, PAUSED].iter().any(|table| table.iter().any(|b| b.id == id));
         if let Some(id) = remap.keys().find(|id| !known(id)) {
@@ -193,8 +197,80 @@ const ENLARGE: Binding = Binding {
     action: Action::Enlarge,
 };
 
-const CLOSE: Binding =
-    Binding { id: "close", keys: &["Esc"], help: "close what is open", footer: "", action: Action::Cancel };
+const ZOOM_IN: Binding = Binding {
+    id: "zoom-in",
+    keys: &["z"],
+    help: "chart: less time, in more detail",
+    footer: "",
+    action: Action::Zoom { closer: true },
+};
+
+const ZOOM_OUT: Binding = Binding {
+    id: "zoom-out",
+    keys: &["Z"],
+    help: "chart: more time, up to the whole run",
+    footer: "",
+    action: Action::Zoom { closer: false },
+};
+
+const FILTER: Binding = Binding {
+    id: "filter",
+    keys: &["/"],
+    help: "filter the processes, or the events where they are focused",
+    footer: "",
+    action: Action::Filter,
+};
+
+const ORDER: Binding = Binding {
+    id: "order-next",
+    keys: &[">"],
+    help: "processes: order by the next column",
+    footer: "",
+    action: Action::Order { forward: true },
+};
+
+const ORDER_BACK: Binding = Binding {
+    id: "order-previous",
+    keys: &["<"],
+    help: "processes: order by the column before",
+    footer: "",
+    action: Action::Order { forward: false },
+};
+
+const REVERSE: Binding = Binding {
+    id: "order-reverse",
+    keys: &["I"],
+    help: "processes: the other way round",
+    footer: "",
+    action: Action::Reverse,
+};
+
+const TREE: Binding =
+    Binding { id: "tree", keys: &["t"], help: "processes: a tree, or a list", footer: "", action: Action::Tree };
+
+const OPEN: Binding = Binding {
+    id: "open",
+    keys: &["Enter"],
+    help: "start a held command; on a process or an event: more of it",
+    footer: "",
+    action: Action::Open,
+};
+
+const EXPLAIN: Binding = Binding {
+    id: "explain",
+    keys: &["e"],
+    help: "what a number means, and what other tools would show",
+    footer: "explain",
+    action: Action::Explain,
+};
+
+const CLOSE: Binding = Binding {
+    id: "close",
+    keys: &["Esc"],
+    help: "close what is open; else one step back to the usual view",
+    footer: "",
+    action: Action::Cancel,
+};
 
 /// The keys of the live screen, in the order of the footer.
 pub static LIVE: &[Binding] = &[
@@ -247,13 +323,7 @@ pub static LIVE: &[Binding] = &[
         footer: "",
         action: Action::ShowPause,
     },
-    Binding {
-        id: "open",
-        keys: &["Enter"],
-        help: "start a held command; in the output, type to the workload",
-        footer: "",
-        action: Action::Open,
-    },
+    OPEN,
     FOCUS,
     FOCUS_BACK,
     Binding { id: "type", keys: &["i"], help: "type to the workload", footer: "type", action: Action::TypeOn },
@@ -264,13 +334,61 @@ pub static LIVE: &[Binding] = &[
         footer: "",
         action: Action::TypeOrNot,
     },
+    Binding {
+        id: "cursor-back",
+        keys: &["Left", "h"],
+        help: "chart: the cursor back, which reads out what was then",
+        footer: "look back",
+        action: Action::Pan(-2),
+    },
+    Binding {
+        id: "cursor-on",
+        keys: &["Right", "l"],
+        help: "chart: the cursor on, up to now",
+        footer: "",
+        action: Action::Pan(2),
+    },
+    Binding {
+        id: "cursor-far-back",
+        keys: &["Shift-Left"],
+        help: "chart: the cursor far back",
+        footer: "",
+        action: Action::Pan(-20),
+    },
+    Binding {
+        id: "cursor-far-on",
+        keys: &["Shift-Right"],
+        help: "chart: the cursor far on",
+        footer: "",
+        action: Action::Pan(20),
+    },
+    ZOOM_IN,
+    ZOOM_OUT,
+    FILTER,
+    ORDER,
+    ORDER_BACK,
+    REVERSE,
+    TREE,
     ENLARGE,
     UP,
     DOWN,
     PAGE_UP,
     PAGE_DOWN,
-    Binding { id: "top", keys: &["Home", "g"], help: "to the top", footer: "", action: Action::Scroll(i32::MIN) },
-    Binding { id: "bottom", keys: &["End", "G"], help: "to the bottom", footer: "", action: Action::Scroll(i32::MAX) },
+    Binding {
+        id: "top",
+        keys: &["Home", "g"],
+        help: "to the top; of the chart, to the start",
+        footer: "",
+        action: Action::Scroll(i32::MIN),
+    },
+    Binding {
+        id: "bottom",
+        keys: &["End", "G"],
+        help: "to the bottom; of the chart, to now",
+        footer: "",
+        action: Action::Scroll(i32::MAX),
+    },
+    EXPLAIN,
     HELP,
     SUSPEND,
     Binding {
@@ -370,14 +488,14 @@ pub static REPLAY: &[Binding] = &[
     },
     Binding {
         id: "slower",
-        keys: &["-", "<"],
+        keys: &["-"],
         help: "half as fast, down to 1/64",
         footer: "",
         action: Action::Play(Play::Slower),
     },
     Binding {
         id: "faster",
-        keys: &["+", "=", ">"],
+        keys: &["+", "="],
         help: "twice as fast, up to 64",
         footer: "",
         action: Action::Play(Play::Faster),
@@ -392,13 +510,22 @@ pub static REPLAY: &[Binding] = &[
     Binding { id: "to-end", keys: &["End", "G"], help: "to the end", footer: "", action: Action::Play(Play::To(100)) },
     STORY,
     KNOBS,
+    OPEN,
     FOCUS,
     FOCUS_BACK,
+    ZOOM_IN,
+    ZOOM_OUT,
+    FILTER,
+    ORDER,
+    ORDER_BACK,
+    REVERSE,
+    TREE,
     ENLARGE,
     UP,
     DOWN,
     PAGE_UP,
     PAGE_DOWN,
+    EXPLAIN,
     HELP,
     SUSPEND,
     Binding { id: "quit", keys: &["q", "Q", "Ctrl-C"], help: "leave the replay", footer: "quit", action: Action::Quit },

@@ -4,19 +4,27 @@
 
 mod app;
 mod encode;
+mod explain;
+pub mod glyphs;
 mod input;
 mod key;
-mod keys;
+pub mod keys;
 mod knobs;
+mod log;
+mod looks;
+mod measure;
 mod menu;
+mod mouse;
+mod own;
 mod pane;
 pub mod replay;
 mod rows;
 mod shown;
 mod terminal;
-mod theme;
+pub mod theme;
 mod undo;
 mod view;
+mod viewport;
 
 use std::{
     collections::VecDeque,
@@ -35,10 +43,11 @@ use crate::{
     sentences::Language,
     session::What,
     supervisor::{News, Service, Supervisor, internal_error},
-    units::Step,
 };
 use app::{App, Effect};
 use input::Action;
+pub use looks::Looks;
+use own::Meter;
 use shown::Shown;
 use terminal::Screen;
 use theme::Theme;
@@ -53,27 +62,28 @@ const IDLE: Duration = Duration::from_millis(500);
 /// The most time that events are taken in for before the keys are looked at again.
 const TURN: Duration = Duration::from_millis(8);
 
-/// Runs the plan on the screen, where keys move the limit by this step, until the user has seen enough; the exit code.
+/// Runs the plan on a screen that looks like this, until the user has seen enough; the exit code.
 ///
 /// # Errors
 /// When the run cannot be started, or the terminal is lost.
-pub fn run(mut plan: Plan, step: Step) -> Result<u8> {
-    let colour = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+pub fn run(mut plan: Plan, looks: Looks) -> Result<u8> {
     // crossterm 0.29 turns every style into a reset under NO_COLOR; the theme without colours does what is meant.
     crossterm::style::force_color_output(true);
     let size = size()?;
-    let app = App { alive: true, step, ..App::default() };
+    let app = App { alive: true, step: looks.step, keys: looks.keys.clone(), ..App::default() };
     let (rows, cols) = Regions::new(size, &app, 0).pane_size();
     plan.env = pane::environment(plan.env, |name| std::env::var_os(name));
     let service = Service { terminal: Some((rows, cols)), give_back: terminal::wrest_back };
     let supervisor = Supervisor::start(plan, service)?;
+    let screen = Screen::take(looks.mouse)?;
+    let (theme, typed) = looks.settle()?;
     let mut ui = Ui {
-        screen: Screen::take()?,
-        keys: read_keys()?,
+        screen,
+        keys: read_keys(typed)?,
         shown: Shown::live(rows, cols),
         app,
         pane_size: (rows, cols),
-        theme: Theme::new(colour),
+        theme,
         clock: Instant::now(),
         offset: Duration::ZERO,
         waiting: VecDeque::new(),
@@ -82,6 +92,7 @@ pub fn run(mut plan: Plan, step: Step) -> Result<u8> {
         pressed: false,
         typed: false,
         quitting: false,
+        meter: Meter::new(),
         supervisor,
     };
     let code = ui.run()?;
@@ -103,9 +114,10 @@ fn size() -> Result<Rect> {
     Ok(Rect::new(0, 0, cols.max(1), rows.max(1)))
 }
 
-/// The input thread: it blocks in the terminal, and is left behind at the end.
-fn read_keys() -> Result<Receiver<TerminalEvent>> {
+/// The input thread: it blocks in the terminal, and is left behind at the end. What was typed before comes first.
+fn read_keys(typed: Vec<TerminalEvent>) -> Result<Receiver<TerminalEvent>> {
     let (to, keys) = unbounded();
+    typed.into_iter().for_each(|event| drop(to.send(event)));
     let work = move || {
         while let Ok(event) = crossterm::event::read() {
             if to.send(event).is_err() {
@@ -138,7 +150,14 @@ struct Ui {
     typed: bool,
     /// The user wants to leave; the workload is ending.
     quitting: bool,
+    meter: Meter,
     supervisor: Supervisor,
+}
+
+/// What the views see.
+fn view_of<'a>(shown: &'a Shown, app: &'a App, theme: &'a Theme, now: Duration) -> View<'a> {
+    let words = Language::English;
+    View { session: &shown.session, app, pane: &shown.pane, now, theme, words, own: None, replay: None }
 }
 
 /// Why the loop goes on, or not.
@@ -286,19 +305,28 @@ impl Ui {
     }
 
     fn input(&mut self, event: TerminalEvent) -> Result<Next> {
-        let action = match event {
-            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => input::action(&self.app, key),
-            TerminalEvent::Paste(text) => Some(Action::Paste(text)),
+        let actions = match event {
+            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
+                input::action(&self.app, key).into_iter().collect()
+            }
+            TerminalEvent::Paste(text) => vec![Action::Paste(text)],
+            TerminalEvent::Mouse(event) if self.app.is_typing() && self.forward(event)? => Vec::new(),
+            TerminalEvent::Mouse(event) => {
+                mouse::actions(&view_of(&self.shown, &self.app, &self.theme, self.now()), size()?, event)
+            }
             TerminalEvent::Resize(..) => {
                 self.screen.repaint()?;
                 self.fit_pane()?;
-                None
+                Vec::new()
             }
-            _ => None,
+            _ => Vec::new(),
         };
         self.dirty = true;
         let typed = self.app.is_typing();
-        let effects = action.map(|action| self.app.update(&self.shown.session, action)).unwrap_or_default();
+        let mut effects = Vec::new();
+        for action in actions {
+            effects.extend(self.app.update(&self.shown.session, action));
+        }
         self.app.scrolled_back = self.shown.pane.scroll_back(self.app.scrolled_back);
         if typed != self.app.is_typing() && self.shown.pane.wants_focus_events() {
             self.supervisor.command(Command::Input(encode::focus(!typed)));
@@ -310,6 +338,14 @@ impl Ui {
             }
         }
         Ok(Next::Go)
+    }
+
+    /// Tells the program in the pane of the mouse, if it wants to know.
+    fn forward(&mut self, event: crossterm::event::MouseEvent) -> Result<bool> {
+        let region = Regions::new(size()?, &self.app, 0).output;
+        let body = Rect { y: region.y + 1, height: region.height.saturating_sub(1), ..region };
+        let bytes = encode::mouse(event, body, self.shown.pane.mouse_mode());
+        Ok(bytes.map(|bytes| self.supervisor.command(Command::Input(bytes))).is_some())
     }
 
     fn apply(&mut self, effect: Effect) -> Result<Next> {
@@ -367,16 +403,9 @@ impl Ui {
     }
 
     fn draw(&mut self) -> Result<()> {
+        self.meter.look();
         self.fit_pane()?; // a program that begins to draw on all of its terminal gets more of ours
-        let view = View {
-            session: &self.shown.session,
-            app: &self.app,
-            pane: &self.shown.pane,
-            now: self.now(),
-            theme: &self.theme,
-            words: Language::English,
-            replay: None,
-        };
+        let view = View { own: self.meter.own, ..view_of(&self.shown, &self.app, &self.theme, self.now()) };
         let drawn = self.screen.terminal.draw(|frame| view::render(frame, &view));
         drawn.map_err(|e| Error::sys("draw", e))?;
         self.drawn = Some(Instant::now());

@@ -117,7 +117,6 @@ impl Pane {
     }
 
     /// Which of the mouse's doings the program wants to know, and how they are written.
-    #[allow(dead_code)] // who forwards the mouse calls it
     pub fn mouse_mode(&self) -> (vt100::MouseProtocolMode, vt100::MouseProtocolEncoding) {
         (self.screen().mouse_protocol_mode(), self.screen().mouse_protocol_encoding())
     }

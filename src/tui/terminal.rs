@@ -9,11 +9,20 @@ use crossterm::{
     cursor,
     event::{DisableBracketedPaste, EnableBracketedPaste},
     queue,
+    style::Print,
     terminal::{self, BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen},
 };
 use ratatui::{Terminal, backend::CrosstermBackend};
 
 use crate::error::{Error, Result};
+
+/// Mouse: presses, releases, drags and the wheel (1002), with coordinates of any size (1006). Motion without a button is not asked for: over a slow
+/// line it would be a flood.
+const MOUSE_ON: &str = "\x1b[?1002h\x1b[?1006h";
+const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1002l";
+
+/// Whether the mouse is asked for.
+static MOUSE: AtomicBool = AtomicBool::new(true);
 
 /// Whether the terminal is ours now; giving it back twice would undo what the shell has done since.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -25,11 +34,12 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal.
+    /// Takes the terminal, with the mouse if it is to be ours.
     ///
     /// # Errors
     /// When it is none, or is gone.
-    pub fn take() -> Result<Screen> {
+    pub fn take(mouse: bool) -> Result<Screen> {
+        MOUSE.store(mouse, Ordering::SeqCst);
         let failed = |e: io::Error| Error::sys("set up the terminal", e);
         enter().map_err(failed)?;
         match Terminal::new(CrosstermBackend::new(Whole::default())) {
@@ -117,7 +127,8 @@ fn enter() -> io::Result<()> {
     terminal::enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
     let mut out = stdout();
-    queue!(out, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
+    let mouse = if MOUSE.load(Ordering::SeqCst) { MOUSE_ON } else { "" };
+    queue!(out, EnterAlternateScreen, EnableBracketedPaste, Print(mouse), cursor::Hide)
         .and_then(|()| out.flush())
         .inspect_err(|_| give_back())
 }
@@ -129,7 +140,14 @@ pub fn wrest_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
         if let Ok(mut tty) = std::fs::File::options().write(true).custom_flags(flags).open("/dev/tty") {
-            let _ = queue!(tty, EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+            let _ = queue!(
+                tty,
+                EndSynchronizedUpdate,
+                Print(MOUSE_OFF),
+                DisableBracketedPaste,
+                LeaveAlternateScreen,
+                cursor::Show
+            );
         }
         let _ = terminal::disable_raw_mode();
     }
@@ -139,7 +157,14 @@ pub fn wrest_back() {
 pub fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let mut out = stdout();
-        let _ = queue!(out, EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+        let _ = queue!(
+            out,
+            EndSynchronizedUpdate,
+            Print(MOUSE_OFF),
+            DisableBracketedPaste,
+            LeaveAlternateScreen,
+            cursor::Show
+        );
         let _ = out.flush();
         let _ = terminal::disable_raw_mode();
     }

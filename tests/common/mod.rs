@@ -191,6 +191,7 @@ impl Sandtop {
             command.env_remove(name);
         }
         command.env("RUST_BACKTRACE", "1"); // a backtrace is never to be seen, even where it is asked for
+        command.env("SANDTOP_CONFIG", ""); // the user's own is nobody's business here
         // Runs are kept, but not among the user's own.
         command.env("XDG_STATE_HOME", std::env::temp_dir().join("sandtop-tests"));
         Sandtop { command, json: None, kept: None }

@@ -18,6 +18,8 @@ pub struct Terminal {
     parser: vt100::Parser,
     /// What is held back: the frame that began and has not ended.
     frame: Vec<u8>,
+    /// Where the cursor is said to be when the terminal is asked: after one character that may be one cell wide or two.
+    pub cursor_column: Option<u16>,
     /// Everything that was written to the terminal.
     pub raw: Vec<u8>,
     /// How the line was before the program had it.
@@ -59,7 +61,8 @@ impl Terminal {
             inner.stdin(slave_for()).stdout(slave_for()).stderr(slave_for()).spawn().expect("setsid, of util-linux");
         let nonzero = |n| NonZeroU16::new(n).expect("a size");
         let parser = vt100::Parser::new(nonzero(rows), nonzero(cols), 0);
-        Terminal { master, slave, child, parser, frame: Vec::new(), raw: Vec::new(), before, kept }
+        let frame = Vec::new();
+        Terminal { master, slave, child, parser, frame, cursor_column: Some(2), raw: Vec::new(), before, kept }
     }
 
     /// Takes what the program writes within `ms` milliseconds, or less if nothing more comes.
@@ -72,11 +75,21 @@ impl Terminal {
         match rustix::io::read(&self.master, &mut buffer[..]) {
             Ok(n) if n > 0 => {
                 self.raw.extend_from_slice(&buffer[..n]);
+                self.answer(&buffer[..n]);
                 self.frame.extend_from_slice(&buffer[..n]);
                 self.show_whole_frames();
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Tells where the cursor is, if that is asked.
+    fn answer(&self, written: &[u8]) {
+        const QUESTION: &[u8] = b"\x1b[6n";
+        let asked = written.windows(QUESTION.len()).any(|bytes| bytes == QUESTION);
+        if let Some(column) = self.cursor_column.filter(|_| asked) {
+            rustix::io::write(&self.master, format!("\x1b[1;{column}R").as_bytes()).expect("an answer");
         }
     }
 

@@ -81,13 +81,13 @@ fn kills_are_summed_over_the_subtree_and_outlive_their_group() {
 }
 
 #[test]
-fn the_mirror_stands_one_batch_per_cpu_above_the_limit() {
-    assert_eq!(mirror_of(Limit::Bytes(100 * M), 2 * CHARGE_BATCH), Limit::Bytes(100 * M + 512 * 1024));
-    assert_eq!(mirror_of(Limit::Max, CHARGE_BATCH), Limit::Max);
+fn the_mirror_stands_one_folio_and_a_batch_per_cpu_above_the_limit() {
+    assert_eq!(mirror_of(Limit::Bytes(100 * M), mirror_margin(2)), Limit::Bytes(102 * M + 512 * 1024));
+    assert_eq!(mirror_of(Limit::Max, mirror_margin(1)), Limit::Max);
     let (root, dir) = fixture();
     let now = V1::open(root.path(), &dir, 2).unwrap().limits().unwrap();
     assert_eq!(now.limit, Limit::Bytes(100 * M));
-    assert_eq!(now.mirror_expected, Limit::Bytes(100 * M + 512 * 1024));
+    assert_eq!(now.mirror_expected, Limit::Bytes(102 * M + 512 * 1024));
 }
 
 #[test]
@@ -99,7 +99,10 @@ fn a_written_limit_is_read_back() {
     std::fs::write(dir.join("memory.limit_in_bytes"), "104857600").unwrap();
     let mut writer = V1::open(root.path(), &dir, 2).unwrap().writer().unwrap();
     assert_eq!(writer.limit(Limit::Bytes(209715200)).unwrap(), LimitOutcome::Applied { now: Limit::Bytes(200 * M) });
-    assert_eq!(files::read(&dir.join("leaf/memory.limit_in_bytes")).unwrap(), (209715200 + 512 * 1024).to_string());
+    assert_eq!(
+        files::read(&dir.join("leaf/memory.limit_in_bytes")).unwrap(),
+        (209715200 + mirror_margin(2)).to_string()
+    );
 }
 
 #[test]

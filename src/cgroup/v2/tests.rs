@@ -123,14 +123,14 @@ fn oom_announces_and_only_oom_kill_counts() {
 fn limits_are_read_and_written_as_this_kernel_says_them() {
     let (_root, dir, group) = open("v2 6.1");
     let now = group.limits().unwrap();
-    assert_eq!((now.limit, now.mirror), (Limit::Bytes(30 * M), Limit::Bytes(30 * M + 2 * CHARGE_BATCH)));
+    assert_eq!((now.limit, now.mirror), (Limit::Bytes(30 * M), Limit::Bytes(30 * M + mirror_margin(2))));
     assert_eq!(now.mirror, now.mirror_expected);
     for name in ["memory.max", "leaf/memory.max"] {
         std::fs::write(dir.join(name), "max").unwrap(); // a plain file keeps what a shorter write leaves
     }
     let mut writer = group.writer().unwrap();
     assert_eq!(writer.limit(Limit::Bytes(200 * M)).unwrap(), LimitOutcome::Applied { now: Limit::Bytes(200 * M) });
-    assert_eq!(files::read(&dir.join("leaf/memory.max")).unwrap(), (200 * M + 2 * CHARGE_BATCH).to_string());
+    assert_eq!(files::read(&dir.join("leaf/memory.max")).unwrap(), (200 * M + mirror_margin(2)).to_string());
     // What the kernel of 6.1 makes of 99999999999999999999, and what 7.3 does: no limit that anybody meant, and none.
     assert_eq!(parse_limit("max\n"), Some(Limit::Max));
     assert_eq!(parse_limit("9223372036854771712"), Some(Limit::Max));

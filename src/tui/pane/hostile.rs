@@ -234,6 +234,7 @@ impl<'a> Hostile<'a> {
             now: self.session.now + Duration::from_millis(10),
             theme: &Theme::new(random.below(2) == 0),
             words: Language::English,
+            own: None,
             replay: None,
         };
         self.terminal.draw(|frame| render(frame, &view)).expect("a frame");

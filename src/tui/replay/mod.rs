@@ -11,12 +11,13 @@ use crossbeam_channel::{Receiver, bounded, never, select};
 use crossterm::event::{Event as TerminalEvent, KeyEventKind};
 
 use super::{
-    FRAME,
+    FRAME, Looks,
     app::{App, Effect},
-    input, read_keys,
+    input, mouse, read_keys,
     terminal::{self, Screen},
     theme::Theme,
     view::{self, View},
+    view_of,
 };
 use crate::{
     error::{Error, Result, panic_if_asked},
@@ -50,11 +51,11 @@ pub struct Before {
     pub name: String,
 }
 
-/// Plays a recording on the screen, over another one if there are two; the exit code.
+/// Plays a recording on a screen that looks like this, over another one if there are two; the exit code.
 ///
 /// # Errors
 /// When one cannot be read, or the terminal is lost.
-pub fn run(file: &Path, before: Option<&Path>) -> Result<u8> {
+pub fn run(file: &Path, before: Option<&Path>, looks: &Looks) -> Result<u8> {
     panic_if_asked("replay");
     // One after the other: what the first one adds up to is small, and its events go before the others come.
     let before = before.map(|path| Ok(before_of(path, record::read_run(path)?))).transpose()?;
@@ -69,7 +70,7 @@ pub fn run(file: &Path, before: Option<&Path>) -> Result<u8> {
         player.reach(run.origin() + length);
     }
     let replay = Replay { player, name: name(file), before };
-    let ended = Ui::new(replay)?.run();
+    let ended = Ui::new(replay, looks)?.run();
     cautions.iter().for_each(|caution| tell(caution));
     ended
 }
@@ -118,16 +119,17 @@ struct Ui {
 }
 
 impl Ui {
-    fn new(replay: Replay) -> Result<Ui> {
-        let colour = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    fn new(replay: Replay, looks: &Looks) -> Result<Ui> {
         crossterm::style::force_color_output(true); // as the live screen does
         let signals = signals()?; // blocked here, before there are other threads
+        let screen = Screen::take(looks.mouse)?;
+        let (theme, typed) = looks.settle()?;
         Ok(Ui {
-            screen: Screen::take()?,
-            keys: read_keys()?,
+            screen,
+            keys: read_keys(typed)?,
             signals,
-            app: App { replaying: true, ..App::default() },
-            theme: Theme::new(colour),
+            app: App { replaying: true, keys: looks.keys.clone(), ..App::default() },
+            theme,
             replay,
             told: Instant::now(),
             drawn: None,
@@ -167,18 +169,26 @@ impl Ui {
 
     fn input(&mut self, event: TerminalEvent) -> Result<Option<u8>> {
         self.dirty = true;
-        let action = match event {
-            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => input::action(&self.app, key),
+        let actions = match event {
+            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
+                input::action(&self.app, key).into_iter().collect()
+            }
+            TerminalEvent::Mouse(event) => {
+                let now = self.replay.player.times().0;
+                let shown = view_of(self.replay.player.shown(), &self.app, &self.theme, now);
+                mouse::actions(&View { replay: Some(&self.replay), ..shown }, super::size()?, event)
+            }
             TerminalEvent::Resize(..) => {
                 self.screen.repaint()?;
-                None
+                Vec::new()
             }
-            _ => None,
+            _ => Vec::new(),
         };
-        let Some(action) = action else { return Ok(None) };
-        for effect in self.app.update(&self.replay.player.shown().session, action) {
-            if let Some(code) = self.apply(effect)? {
-                return Ok(Some(code));
+        for action in actions {
+            for effect in self.app.update(&self.replay.player.shown().session, action) {
+                if let Some(code) = self.apply(effect)? {
+                    return Ok(Some(code));
+                }
             }
         }
         Ok(None)
@@ -199,16 +209,9 @@ impl Ui {
     }
 
     fn draw(&mut self) -> Result<()> {
-        let shown = self.replay.player.shown();
-        let view = View {
-            session: &shown.session,
-            app: &self.app,
-            pane: &shown.pane,
-            now: self.replay.player.times().0,
-            theme: &self.theme,
-            words: Language::English,
-            replay: Some(&self.replay),
-        };
+        let now = self.replay.player.times().0;
+        let view =
+            View { replay: Some(&self.replay), ..view_of(self.replay.player.shown(), &self.app, &self.theme, now) };
         let drawn = self.screen.terminal.draw(|frame| view::render(frame, &view));
         drawn.map_err(|e| Error::sys("draw", e))?;
         self.drawn = Some(Instant::now());

@@ -109,6 +109,7 @@ impl Player {
                 let by = length.mul_f64(f64::from(percent.unsigned_abs()) / 100.0);
                 self.go(if percent < 0 { at.saturating_sub(by) } else { at + by });
             }
+            Play::At(moment) => self.go_if(Some(moment)),
             Play::To(percent) => self.go(start + length.mul_f64(f64::from(percent) / 100.0)),
             // Where a line of the log came to be. The line itself may name an earlier moment: an end is told when all of it was read.
             Play::Event(true) => self.go_if(self.tape.next_told()),

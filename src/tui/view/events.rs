@@ -8,23 +8,36 @@ use crate::{
     sentences::{Weight, moment},
     session::{Entry, Run, What},
     text::visible,
-    tui::app::Focus,
+    tui::{
+        app::Focus,
+        input::{Action, key_of},
+        log,
+    },
     units::is_lower,
 };
 
 /// Draws the log.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let log = &view.session.log;
-    rule(frame, area, "events", "", view.theme, view.app.focus == Focus::Events);
-    let top = view.app.events_top.min(log.len().saturating_sub(1));
+    let focused = view.app.focus == Focus::Events;
+    let title = match view.app.events_filter.as_str() {
+        "" => "events".to_string(),
+        filter => format!("events /{}", visible(filter)),
+    };
+    let hint = match view.app.entry {
+        Some(_) if focused => format!("{} goes to its moment", key_of(view.app, &Action::Open)),
+        _ => String::new(),
+    };
+    rule(frame, area, &title, &hint, view.theme, focused);
     let mut y = area.y + 1;
-    for entry in log.iter().rev().skip(top) {
-        let (text, weight) = sentence(view, entry);
-        let text = visible(&text);
+    for number in shown(view) {
+        let entry = &log[number];
+        let here = focused && view.app.entry == Some(number);
+        let (_, weight) = sentence(view, entry);
         let (time, sign) = (format!(" {} ", time(view, entry)), format!("{} ", sign(entry, weight)));
         let indent = time.width() + sign.width();
         let style = view.theme.weight(weight);
-        let lines = wrap(&text, usize::from(area.width).saturating_sub(indent));
+        let lines = lines(area, view, entry);
         let room = usize::from(area.bottom().saturating_sub(y));
         for (n, line) in lines.iter().take(room).enumerate() {
             let cut = n + 1 == room && lines.len() > room;
@@ -34,6 +47,9 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
                 line.clone()
             };
             let mut spans = vec![span(time.clone(), view.theme.dim), span(sign.clone(), style)];
+            if here && n == 0 {
+                spans[0] = span(format!("▸{}", &time[1..]), view.theme.focus);
+            }
             if n > 0 {
                 spans = vec![span(" ".repeat(indent), Style::new())];
             }
@@ -42,6 +58,33 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
             y += 1;
         }
     }
+}
+
+/// The entries that are shown, from the first on: the one that the user stands on is in sight, and one after it.
+fn shown(view: &View) -> Vec<usize> {
+    let mut listed = log::listed(view.session, &view.app.events_filter, view.words);
+    let here = view.app.entry.map_or(0, |entry| listed.partition_point(|n| *n > entry));
+    listed.drain(..here.saturating_sub(1).min(listed.len()));
+    listed
+}
+
+/// Which entry is at this line of the region.
+pub fn entry_at(area: Rect, y: u16, view: &View) -> Option<usize> {
+    let mut line = area.y + 1;
+    for number in shown(view) {
+        line += lines(area, view, &view.session.log[number]).len() as u16;
+        if y < line {
+            return (y > area.y).then_some(number);
+        }
+    }
+    None
+}
+
+/// The sentence of an entry as lines.
+fn lines(area: Rect, view: &View, entry: &Entry) -> Vec<String> {
+    let (text, weight) = sentence(view, entry);
+    let indent = time(view, entry).width() + sign(entry, weight).width() + 3;
+    wrap(&visible(&text), usize::from(area.width).saturating_sub(indent))
 }
 
 /// The entry as a sentence. A stall that lasts names the key that helps, where there is one.

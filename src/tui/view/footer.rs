@@ -1,10 +1,14 @@
 //! One line of keys: those that matter now.
 
-use ratatui::{Frame, layout::Rect, style::Style};
+use ratatui::{
+    Frame,
+    layout::{Position, Rect},
+    style::Style,
+};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, put, span};
+use super::{Popup, View, put, span, width};
 use crate::tui::input::{Action, Play, bindings, key_of};
 
 /// Draws the footer.
@@ -18,6 +22,13 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
             spans.push(span(" there to go on", Style::new()));
         }
         return put(frame, area, spans);
+    }
+    if let Popup::Filter(input) = &view.app.popup {
+        let mut spans = vec![span(" /", theme.key), span(input.value().to_string(), theme.strong)];
+        let cursor = width(&spans) - input.value().width() + input.visual_cursor();
+        spans.push(span("   Enter keeps it, Esc clears it", theme.dim));
+        put(frame, area, spans);
+        return frame.set_cursor_position(Position::new(area.x + (cursor as u16).min(area.width - 1), area.y));
     }
     let pair = |less, more| format!("{} {}", key_of(view.app, &less), key_of(view.app, &more));
     let mut keys: Vec<(String, &str)> = match view.app.replaying {
@@ -52,5 +63,14 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         let lead = if n == 0 { " " } else { "  " };
         [span(format!("{lead}{key}"), theme.key), span(format!(" {footer}"), Style::new())]
     });
-    put(frame, area, spans.collect());
+    let spans: Vec<_> = spans.collect();
+    let used = width(&spans);
+    put(frame, area, spans);
+    // Our own cost, in the corner, where nothing else stands.
+    if let Some(own) = view.own.map(|own| format!("sandtop {own} "))
+        && used + own.width() + 2 <= usize::from(area.width)
+    {
+        let columns = own.width() as u16;
+        put(frame, Rect { x: area.right() - columns, width: columns, ..area }, vec![span(own, theme.dim)]);
+    }
 }

@@ -84,7 +84,7 @@ fn state(view: &View, run: &Run) -> (&'static str, String, Style) {
         None if run.is_stalled() => ("≋", "STALLED AT LIMIT", theme.warning),
         None => ("●", "running", theme.good),
         Some(Outcome::Exited | Outcome::OomSurvived) => ("■", "exited", theme.strong),
-        Some(Outcome::OomKilled) => ("✖", "OOM killed", theme.danger),
+        Some(Outcome::OomKilled) => ("✖", "OOM killed (137)", theme.danger),
         Some(Outcome::Signalled) => ("■", "killed", theme.warning),
         Some(Outcome::TimedOut) => ("■", "timed out", theme.warning),
         Some(Outcome::StoppedByUser) => ("■", "stopped", theme.act),

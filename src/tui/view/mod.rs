@@ -12,8 +12,10 @@
 //!
 //! Views read no clock and hold no state: the same [`View`] is the same picture.
 
-mod chart;
-mod events;
+pub mod chart;
+mod detail;
+pub mod events;
+mod explain;
 mod footer;
 mod header;
 mod knobs;
@@ -23,7 +25,7 @@ mod numbers;
 mod output;
 mod paused;
 mod popup;
-mod processes;
+pub mod processes;
 mod story;
 mod timeline;
 
@@ -39,6 +41,8 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{
     app::{App, Focus, Popup},
+    glyphs,
+    own::Own,
     pane::Pane,
     replay::{self, Replay},
     theme::Theme,
@@ -66,6 +70,8 @@ pub struct View<'a> {
     pub theme: &'a Theme,
     /// The language.
     pub words: Language,
+    /// What sandtop itself costs, where that is known.
+    pub own: Option<Own>,
     /// The replay, where this is one.
     pub replay: Option<&'a Replay>,
 }
@@ -74,10 +80,13 @@ pub struct View<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Regions {
     header: Rect,
-    chart: Rect,
+    /// The chart, its rule included.
+    pub chart: Rect,
     numbers: Rect,
-    processes: Rect,
-    events: Rect,
+    /// The processes.
+    pub processes: Rect,
+    /// The log.
+    pub events: Rect,
     /// The region of the workload's terminal, its rule included.
     pub output: Rect,
     timeline: Rect,
@@ -139,15 +148,23 @@ impl Regions {
     }
 }
 
-/// Draws the whole screen.
+/// What draws a region.
+type Draw = fn(&mut Frame, Rect, &View);
+
+/// Draws the whole screen, with the characters that the terminal can be given.
 pub fn render(frame: &mut Frame, view: &View) {
+    picture(frame, view);
+    glyphs::apply(frame.buffer_mut(), view.theme.glyphs);
+}
+
+fn picture(frame: &mut Frame, view: &View) {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         return too_small(frame, area, view);
     }
     let regions = Regions::new(area, view.app, replay::rows(view.replay));
     header::render(frame, regions.header, view);
-    let parts: [(Rect, fn(&mut Frame, Rect, &View)); 5] = [
+    let parts: [(Rect, Draw); 5] = [
         (regions.chart, chart::render),
         (regions.numbers, numbers::render),
         (regions.processes, processes::render),
@@ -215,6 +232,17 @@ fn rule(frame: &mut Frame, area: Rect, title: &str, right: &str, theme: &Theme, 
     put(frame, area, spans);
 }
 
+/// The same, with signs of their own styles at its right end.
+fn rule_with(frame: &mut Frame, area: Rect, title: &str, right: Vec<Span<'_>>, theme: &Theme, focused: bool) {
+    rule(frame, area, title, "", theme, focused);
+    let columns = width(&right) as u16 + 2;
+    if columns > 2 && columns + title.width() as u16 + 6 <= area.width {
+        let at = Rect { x: area.right() - 1 - columns, width: columns, ..area };
+        let spans = [Span::raw(" ")].into_iter().chain(right).chain([Span::raw(" ")]);
+        put(frame, at, spans.collect());
+    }
+}
+
 /// The text cut to a width, with `…` where something is missing.
 fn fit(text: &str, width: usize) -> String {
     if text.width() <= width {
@@ -248,6 +276,10 @@ mod tests;
 #[cfg(test)]
 mod tests_knobs;
 #[cfg(test)]
+mod tests_looks;
+#[cfg(test)]
 mod tests_next;
 #[cfg(test)]
 mod tests_outlook;
+#[cfg(test)]
+mod tests_workloads;

@@ -185,6 +185,7 @@ fn headroom(view: &View, run: &Run, room: usize, most: usize) -> [Span<'static>;
     let texts = match forecast {
         Some(f) => vec![
             format!("{left}, {}; {parts}", words.forecast(&f)),
+            format!("{left}, {}", words.forecast(&f)),
             format!("{left}, {}; {parts}", words.full_in_and_cache(&f)),
             format!("{left}, {}", words.full_in_and_cache(&f)),
             format!("{left}, {}", words.full_in(&f)),

@@ -9,13 +9,15 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, events::wrap, knobs, limit, menu, paused, span, story};
+use super::{View, detail, events::wrap, explain, knobs, limit, menu, paused, span, story};
 use crate::tui::{app::Popup, input::bindings};
 
 /// Draws the open popup.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     match &view.app.popup {
-        Popup::None => {}
+        Popup::None | Popup::Filter(_) => {} // the filter is the footer's
+        Popup::Explain(page) => explain::render(frame, area, view, page),
+        Popup::Detail(host_pid) => detail::render(frame, area, view, *host_pid),
         Popup::Help => help(frame, area, view),
         Popup::Paused => paused::render(frame, area, view),
         Popup::Story(card) => story::render(frame, area, view, card),

@@ -12,18 +12,25 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{View, fit, put, rule, span};
 use crate::{
+    event::Process,
     sentences::moment,
     session::{Row, Run, badness::is_spared},
     text::visible,
-    tui::{app::Focus, rows},
+    tui::{
+        app::Focus,
+        rows::{self, Column},
+    },
     units::{Limit, size_column},
 };
 
 /// With fewer columns than this the share, and all of the place in line but its sign, give way to the command …
 const WIDE: u16 = 46;
 
-/// … and with fewer than this what the kernel counts.
+/// … and with fewer than this what the kernel counts …
 const WIDEST: u16 = 66;
+
+/// … and with fewer than this what is swapped out, threads and the state.
+const ROOMY: u16 = 84;
 
 /// Of a place in line so many are told.
 const TOLD: usize = 3;
@@ -34,6 +41,7 @@ struct Columns {
     width: usize,
     share: bool,
     badness: bool,
+    more: bool,
 }
 
 /// Where one is in line.
@@ -58,21 +66,30 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         return rule(frame, area, "processes", "", view.theme, focused);
     };
     let alive = run.processes.values().filter(|row| row.died.is_none()).count();
-    let title = format!("processes {alive}");
+    let order = &view.app.order;
+    let title = match order.filter.as_str() {
+        "" => format!("processes {alive}"),
+        filter => format!("processes /{}", visible(filter)),
+    };
     let line = |n: u16| Rect { y: area.y + 1 + n, height: 1, ..area };
-    let columns = Columns { width: usize::from(area.width), share: area.width >= WIDE, badness: area.width >= WIDEST };
-    let rows = rows::listed(run, view.now);
+    let columns = Columns::new(area.width);
+    let rows = rows::listed(run, view.now, order);
     let room = usize::from(area.height.saturating_sub(2));
     let here = view.app.cursor.and_then(|cursor| cursor.place(&rows));
-    let top = here.map_or(0, |row| (row + 1).saturating_sub(room));
+    let top = first_shown(here, room);
     let next = places(run);
     // Who is next is told even where its row is not in sight.
     let first = next.as_ref().and_then(|next| next.iter().find(|(_, place)| place.place == 0)).map(|(pid, _)| *pid);
     let seen = |pid| rows.iter().skip(top).take(room).any(|(_, row)| row.process.host_pid == pid);
     let unseen = first.filter(|pid| !seen(*pid)).and_then(|pid| run.processes.get(&pid));
-    let told = unseen.map(|row| view.words.next(&row.process, columns.width.saturating_sub(title.width() + 10)));
+    let room_for = columns.width.saturating_sub(title.width() + 10);
+    let told = unseen.map(|row| view.words.next(&row.process, room_for));
+    let told = view.words.odd(run, room_for).or(told);
     rule(frame, area, &title, &told.unwrap_or_default(), view.theme, focused);
-    put(frame, line(0), vec![span(columns.head(), view.theme.dim)]);
+    put(frame, line(0), columns.head(view));
+    if rows.is_empty() && !order.filter.is_empty() {
+        put(frame, line(1), vec![span(" no process matches; Esc in the filter (/) clears it", view.theme.dim)]);
+    }
     for (n, (depth, row)) in rows.into_iter().enumerate().skip(top).take(room) {
         let mut spans = process(view, run, &next, (depth, row), columns);
         if Some(n) == here {
@@ -81,6 +98,20 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         }
         put(frame, line((n - top) as u16 + 1), spans);
     }
+}
+
+/// The first row that is shown: the one that the user stands on is in sight.
+fn first_shown(here: Option<usize>, room: usize) -> usize {
+    here.map_or(0, |row| (row + 1).saturating_sub(room))
+}
+
+/// Which row is at this line of the region; `None` for its rule and head, and below the last.
+pub fn row_at(area: Rect, y: u16, view: &View) -> Option<usize> {
+    let rows = rows::listed(view.session.run()?, view.now, &view.app.order);
+    let here = view.app.cursor.and_then(|cursor| cursor.place(&rows));
+    let top = first_shown(here, usize::from(area.height.saturating_sub(2)));
+    let row = usize::from(y.checked_sub(area.y + 2)?) + top;
+    (row < rows.len()).then_some(row)
 }
 
 /// Who is where in line.
@@ -96,11 +127,45 @@ fn places(run: &Run) -> Line {
 }
 
 impl Columns {
-    fn head(self) -> String {
+    fn new(width: u16) -> Columns {
+        let columns = Columns { width: usize::from(width), share: false, badness: false, more: false };
+        Columns { share: width >= WIDE, badness: width >= WIDEST, more: width >= ROOMY, ..columns }
+    }
+
+    /// The columns' names; the one that the rows are ordered by has a sign.
+    fn head(self, view: &View) -> Vec<Span<'static>> {
+        let more = if self.more { "    SWAP  THR S" } else { "" };
         let share = if self.share { "  SHARE" } else { "" };
         let badness = if self.badness { "  BADNESS" } else { "" };
         let next = if self.share { "  NEXT" } else { "  " };
-        format!("   PID  CPU%     RSS{share}{badness}{next} COMMAND")
+        let head = format!("   PID  CPU%     RSS{more}{share}{badness}{next} COMMAND");
+        let order = &view.app.order;
+        let (word, falls) = match order.by {
+            Column::Pid if !order.reversed && !order.flat => return vec![span(head, view.theme.dim)],
+            Column::Pid => ("PID", false),
+            Column::Cpu => ("CPU%", true),
+            Column::Rss => ("RSS", true),
+            Column::Swap => ("SWAP", true),
+            Column::Threads => ("THR", true),
+            Column::Next => ("NEXT", false),
+            Column::Command => ("COMMAND", false),
+        };
+        let sign = if falls == order.reversed { '▲' } else { '▼' };
+        match head.find(word).and_then(|at| Some((head[..at].strip_suffix(' ')?, &head[at + word.len()..]))) {
+            Some((before, after)) => vec![
+                span(before.to_string(), view.theme.dim),
+                span(format!("{sign}{word}"), view.theme.strong),
+                span(after.to_string(), view.theme.dim),
+            ],
+            None => vec![span(head, view.theme.dim)], // there is no room for it
+        }
+    }
+
+    /// What is swapped out, threads, and the state.
+    fn more(self, row: &Row) -> String {
+        let usage = &row.process.usage;
+        let swap = usage.swap.map_or("–".into(), size_column);
+        if self.more { format!(" {swap:>7} {:>4} {}", usage.threads, usage.state) } else { String::new() }
     }
 
     /// What stands between a process's size and its command: whether it grows, its share, what the kernel counts, and the place in line.
@@ -130,7 +195,7 @@ fn process(view: &View, run: &Run, next: &Line, (depth, row): (usize, &Row), col
     let process = &row.process;
     let pid = process.pid.map_or_else(|| format!("({})", process.host_pid), |pid| pid.to_string());
     let rss = size_column(process.usage.rss);
-    let command = &visible(if process.command.is_empty() { &process.name } else { &process.command });
+    let command = &visible(&shown_command(process));
     let branch = if depth == 0 { String::new() } else { format!("{}└─ ", "  ".repeat((depth - 1).min(8))) };
     let share = match (run.usage(), row.died) {
         (1.., None) => format!("{}%", (process.usage.anon * 100 / run.usage()).min(100)),
@@ -148,10 +213,20 @@ fn process(view: &View, run: &Run, next: &Line, (depth, row): (usize, &Row), col
     let counted = place.and_then(|place| place.counted).map(signed).unwrap_or_default();
     let (middle, said) = columns.middle(place.is_some_and(|place| place.grows), &share, &counted, &said);
     let style = if place.is_some_and(|place| place.place == 0) { view.theme.warning } else { Style::new() };
-    let start = format!("{pid:>6} {:>5.1} {rss:>8}{middle}", row.cpu);
+    let start = format!("{pid:>6} {:>5.1} {rss:>8}{}{middle}", row.cpu, columns.more(row));
     let room = columns.width.saturating_sub(start.width() + said.width());
     let command = fit(&format!("{branch}{command}"), room);
     vec![span(start, Style::new()), span(said, style), span(command, Style::new())]
+}
+
+/// The command as it is listed: without the folder of its program, which would hide the name.
+fn shown_command(process: &Process) -> String {
+    let (program, rest) = process.command.split_once(' ').unwrap_or((&process.command, ""));
+    match program.rsplit_once('/') {
+        _ if process.command.is_empty() => process.name.clone(),
+        Some((_, name)) if program.starts_with('/') && !name.is_empty() => format!("{name} {rest}").trim_end().into(),
+        _ => process.command.clone(),
+    }
 }
 
 /// One that has died: how, and when.
@@ -168,13 +243,15 @@ fn dead(
         false => ("·", " ended", view.theme.dim),
     };
     let (middle, next) = columns.middle(false, "", "", "");
-    let start = format!("{pid:>6} {sign:>5} {rss:>8}{middle}{next}{branch}");
+    let more = " ".repeat(columns.more(row).width());
+    let start = format!("{pid:>6} {sign:>5} {rss:>8}{more}{middle}{next}{branch}");
     let at = format!(" {}", moment(died.saturating_sub(run.origin())));
     // The command comes first; how and when it ended, as far as there is room for them. Of a kill a word is told before the whole command is.
     let room = columns.width.saturating_sub(start.width());
     let mut end = String::new();
-    for (part, least) in [(how, if row.oom_killed { 6 } else { 12 }), (at.as_str(), 12)] {
-        if end.width() + part.width() + command.width().min(least) <= room {
+    let name = command.split(' ').next().unwrap_or_default().width().min(15);
+    for (part, least) in [(how, name), (at.as_str(), name.max(12))] {
+        if end.width() + part.width() + command.width().min(least) < room {
             end += part;
         }
     }

@@ -8,13 +8,14 @@ use super::*;
 use crate::{
     event::{Event, Stamped},
     tui::app::{App, Card, Line},
+    tui::own::Own,
 };
 
 /// `stress` killed at 100M, run again under 300M, its limit moved down and refused, killed.
-const STRESS: &str = include_str!("../../../tests/data/stress-refused.jsonl");
+pub(super) const STRESS: &str = include_str!("../../../tests/data/stress-refused.jsonl");
 
 /// `dd` of 150 MiB under 50M: cache, and nobody dies.
-const DD: &str = include_str!("../../../tests/data/dd-cache.jsonl");
+pub(super) const DD: &str = include_str!("../../../tests/data/dd-cache.jsonl");
 
 /// A worker that fills 90M under 64M with `--oom pause --like docker`: paused, raised, paused again, raised, and killed in its third pause.
 const PAUSED: &str = include_str!("../../../tests/data/paused.jsonl");
@@ -25,17 +26,38 @@ const KILLS: &str = include_str!("../../../tests/data/kills.jsonl");
 /// The screen after the first events of a recording for which `until` does not hold, and then one more.
 pub(super) fn frame(
     recording: &str,
-    mut until: impl FnMut(&Session) -> bool,
+    until: impl FnMut(&Session) -> bool,
     app: App,
     cols: u16,
     rows: u16,
     colour: bool,
 ) -> Terminal<TestBackend> {
+    themed(recording, until, app, (cols, rows), Theme::new(colour))
+}
+
+/// The same in a theme.
+pub(super) fn themed(
+    recording: &str,
+    until: impl FnMut(&Session) -> bool,
+    app: App,
+    size: (u16, u16),
+    theme: Theme,
+) -> Terminal<TestBackend> {
+    frame_of(events(recording), until, app, size, &theme)
+}
+
+/// The same, of events.
+pub(super) fn frame_of(
+    events: Vec<Stamped>,
+    mut until: impl FnMut(&Session) -> bool,
+    app: App,
+    (cols, rows): (u16, u16),
+    theme: &Theme,
+) -> Terminal<TestBackend> {
     let mut session = Session::default();
     let (pane_rows, pane_cols) = Regions::new(Rect::new(0, 0, cols, rows), &app, 0).pane_size();
     let mut pane = Pane::new(pane_rows, pane_cols);
-    for line in recording.lines() {
-        let stamped: Stamped = serde_json::from_str(line).expect("a recorded event");
+    for stamped in events {
         match &stamped.event {
             Event::Output(bytes) => drop(pane.take(bytes)),
             Event::Started(started) if started.run > 1 => pane.next_run(),
@@ -47,14 +69,14 @@ pub(super) fn frame(
         }
     }
     let app = App { alive: session.is_alive(), ..app };
-    let theme = Theme::new(colour);
     let view = View {
         session: &session,
         app: &app,
         pane: &pane,
         now: session.now,
-        theme: &theme,
+        theme,
         words: Language::English,
+        own: Some(Own { cpu: 0.7, rss: 9 << 20 }),
         replay: None,
     };
     let mut terminal = Terminal::new(TestBackend::new(cols, rows)).expect("a test terminal");
@@ -137,6 +159,7 @@ fn replayed(percent: u8, before: Option<&str>, cols: u16, rows: u16) -> Terminal
         now,
         theme: &theme,
         words,
+        own: None,
         replay: Some(&replay),
     };
     let mut terminal = Terminal::new(TestBackend::new(cols, rows)).expect("a test terminal");
@@ -239,7 +262,7 @@ pub(super) fn live(session: &Session, app: App, now: Duration, cols: u16, rows: 
     let app = App { alive: true, ..app };
     let (pane, theme) = (Pane::new(5, cols), Theme::new(true));
     let words = Language::English;
-    let view = View { session, app: &app, pane: &pane, now, theme: &theme, words, replay: None };
+    let view = View { session, app: &app, pane: &pane, now, theme: &theme, words, own: None, replay: None };
     let mut terminal = Terminal::new(TestBackend::new(cols, rows)).expect("a test terminal");
     terminal.draw(|frame| render(frame, &view)).expect("a frame");
     terminal
@@ -294,7 +317,7 @@ fn too_small_a_screen_says_what_it_needs_and_none_makes_it_panic() {
     for (cols, rows) in [(1, 1), (2, 3), (59, 16), (60, 15), (60, 16), (61, 17), (300, 16), (60, 100)] {
         for focus in [Focus::Processes, Focus::Events, Focus::Output] {
             for popup in [Popup::None, Popup::Help, Popup::ConfirmRerun, Popup::Limit(Line::new("9".repeat(300)))] {
-                frame(STRESS, never, App { focus, popup, events_top: 1_000_000, ..App::default() }, cols, rows, true);
+                frame(STRESS, never, App { focus, popup, entry: Some(0), ..App::default() }, cols, rows, true);
             }
         }
     }
@@ -308,14 +331,15 @@ fn nothing_yet_is_a_picture_too() {
 #[test]
 fn a_kill_is_red_and_a_move_is_the_users_colour() {
     use ratatui::style::Color;
+    let theme = Theme::new(true);
     let terminal = frame(STRESS, never, App::default(), 120, 40, true);
     let buffer = terminal.backend().buffer();
     let colours = |symbol: &str| -> Vec<Option<Color>> {
         buffer.content().iter().filter(|cell| cell.symbol() == symbol).map(|cell| cell.style().fg).collect()
     };
-    assert!(colours("✖").contains(&Some(Color::LightRed)));
-    assert!(colours("▼").iter().all(|c| *c == Some(Color::LightMagenta)) && !colours("▼").is_empty());
-    assert!(colours("━").contains(&Some(Color::Yellow)));
+    assert!(colours("✖").contains(&theme.danger.fg));
+    assert!(colours("▼").iter().all(|c| *c == theme.act.fg) && !colours("▼").is_empty());
+    assert!(colours("━").contains(&theme.limit.fg));
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn cache_that_goes_first_is_told_of_a_forecast_where_there_is_room() {
     assert!(line(120).contains("full in 4 s (2 s of it cache)"), "{}", line(120));
     assert!(line(80).contains("full in 4 s  peak"), "{}", line(80));
     assert!(
-        line(300).contains("full in 4 s at this rate, of which 2 s are cache that is given back first"),
+        line(300).contains("full in 4 s at 20.1M/s, of which 2 s are cache that is given back first"),
         "{}",
         line(300)
     );

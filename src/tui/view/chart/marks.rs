@@ -1,0 +1,101 @@
+//! What is marked on the picture, and the time axis below it.
+
+use std::time::Duration;
+
+use ratatui::{buffer::Buffer, layout::Rect, text::Line};
+
+use super::{
+    super::{View, limit, width},
+    lines,
+    scale::Scale,
+};
+use crate::{
+    axis::{round_time, time_label},
+    session::{Mark, Run, history::Point},
+    tui::theme::Theme,
+};
+
+/// Where a moment is on the picture, if it is.
+pub type Place<'a> = &'a dyn Fn(Duration) -> Option<u16>;
+
+/// Kills, edits, pauses and stalls, and the numbers of edits.
+pub fn render(buffer: &mut Buffer, area: Rect, rows: Rect, run: &Run, scale: &Scale, place: Place, view: &View) {
+    edits(buffer, rows, run, view);
+    for (at, mark) in &run.marks {
+        let Some(x) = place(*at) else { continue };
+        match mark {
+            Mark::Kill => {
+                let y = scale.level(run.limit.bytes().unwrap_or(run.peak).min(run.peak.max(1))) / 8;
+                let y = rows.bottom() - 1 - (y as u16).min(scale.rows - 1);
+                buffer.set_string(x, (y + 1).min(rows.bottom() - 1), "✖", view.theme.danger);
+            }
+            Mark::Pause => buffer.set_string(x, area.bottom() - 1, "‖", view.theme.warning),
+            Mark::Stall => buffer.set_string(x, area.bottom() - 1, "≋", view.theme.warning),
+            Mark::Resume => buffer.set_string(x, area.bottom() - 1, "▸", view.theme.act),
+            Mark::LimitDown => buffer.set_string(x, area.bottom() - 1, "▼", view.theme.act),
+            Mark::LimitUp => buffer.set_string(x, area.bottom() - 1, "▲", view.theme.act),
+        }
+    }
+    numbers(buffer, area, run, place, view.theme);
+}
+
+/// A sign on the limit's line wherever the limit was hit.
+pub fn hits(buffer: &mut Buffer, rows: Rect, columns: &[Option<Point>], scale: &Scale, theme: &Theme) {
+    for (n, point) in columns.iter().enumerate() {
+        let Some(limit) = point.filter(|point| point.hits > 0).and_then(|point| point.limit.bytes()) else { continue };
+        let row = (scale.level(limit) / 8) as u16;
+        if row < rows.height {
+            let cell = &mut buffer[(rows.x + n as u16, rows.bottom() - 1 - row)];
+            // A line that steps here says more.
+            if cell.symbol() == lines::THICK[0] {
+                cell.set_symbol("╋").set_style(theme.limit);
+            }
+        }
+    }
+}
+
+/// The numbers of edits beside their marks, where nothing else stands.
+fn numbers(buffer: &mut Buffer, area: Rect, run: &Run, place: Place, theme: &Theme) {
+    let y = area.bottom() - 1;
+    for edit in run.edits.all() {
+        let number = edit.number.to_string();
+        let Some(x) = place(edit.at).map(|x| x + 1) else { continue };
+        let end = x + number.len() as u16;
+        if end <= area.right() && (x..end).all(|x| buffer[(x, y)].symbol() == "─") {
+            buffer.set_string(x, y, number, theme.act);
+        }
+    }
+}
+
+/// The newest edits, numbered, at the right top, where nothing is drawn: a limit on the picture lies in its third row.
+fn edits(buffer: &mut Buffer, rows: Rect, run: &Run, view: &View) {
+    if view.replay.is_some() || rows.height < 5 || rows.width < 50 {
+        return;
+    }
+    let spans = limit::compact(view, run, usize::from(rows.width) - 2);
+    let columns = width(&spans) as u16;
+    let at = Rect { x: rows.right().saturating_sub(columns), width: columns, height: 1, ..rows };
+    let free = (at.x..at.right()).all(|x| buffer[(x, at.y)].symbol() == " ");
+    if free && columns > 0 {
+        buffer.set_line(at.x, at.y, &Line::from(spans), columns);
+    }
+}
+
+/// Ticks at round times since the run's start.
+pub fn time_axis(buffer: &mut Buffer, area: Rect, origin: Duration, from: Duration, end: Duration, theme: &Theme) {
+    let y = area.bottom() - 1;
+    buffer.set_string(area.x, y, "─".repeat(usize::from(area.width)), theme.dim);
+    let span = (end - from).as_secs_f64();
+    let step = round_time(span * 12.0 / f64::from(area.width).max(1.0));
+    let start = (from - origin.min(from)).as_secs_f64();
+    let mut tick = (start / step).ceil() * step;
+    while tick <= start + span {
+        let x = area.x + ((tick - start) / span * f64::from(area.width)) as u16;
+        let text = time_label(tick, step);
+        if x + text.len() as u16 + 1 < area.right() {
+            buffer.set_string(x, y, "┬", theme.dim);
+            buffer.set_string(x + 1, y, &text, theme.dim);
+        }
+        tick += step;
+    }
+}

@@ -140,6 +140,29 @@ fn a_lost_terminal_takes_sandtop_and_the_sandbox_with_it() {
     }
 }
 
+#[test]
+fn a_terminal_that_takes_nothing_holds_nobody_up() {
+    if !kernel_tier("a_terminal_that_takes_nothing_holds_nobody_up") {
+        return;
+    }
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let mut t = Terminal::start(Sandtop::with("").cmd(["yes"]).raw(), 100, 30);
+        t.wait_text("running");
+        let (pid, group) = (t.sandtop(), made_group(t.sandtop()));
+        // Nobody reads: sandtop comes to stand in a write.
+        let writes = || fs::read_to_string(format!("/proc/{pid}/syscall")).is_ok_and(|call| call.starts_with("1 0x1 "));
+        let mut seen = 0;
+        wait_for("sandtop stuck in a write", || {
+            seen = if writes() { seen + 1 } else { 0 };
+            (seen >= 50).then_some(())
+        });
+        kill(Pid::from_raw(pid), signal).unwrap();
+        assert_eq!(t.end_without(), 128 + signal as i32, "{signal}");
+        assert!(t.is_cooked(), "{signal}");
+        assert!(!group.exists(), "{signal}");
+    }
+}
+
 /// Whether a process lives; what nobody has reaped yet does not.
 fn is_there(pid: i32) -> bool {
     let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).unwrap_or_default();

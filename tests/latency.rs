@@ -12,17 +12,15 @@ fn screen(args: &str, command: &[&str], cols: u16, rows: u16) -> Terminal {
 
 /// How long it takes from a key to the frame that shows what it did, for each of several; sorted.
 fn answers(t: &mut Terminal, rounds: u32) -> Vec<Duration> {
-    let mut took: Vec<Duration> = (0..rounds)
-        .map(|_| {
+    let mut took = Vec::new();
+    for _ in 0..rounds {
+        for (key, open) in [("?", true), ("\x1b", false)] {
             let start = Instant::now();
-            t.keys("?");
-            t.wait_soon("the help", |s| s.contains("limit 10 % down"));
-            let took = start.elapsed();
-            t.keys("\x1b");
-            t.wait_soon("the help gone", |s| !s.contains("limit 10 % down"));
-            took
-        })
-        .collect();
+            t.keys(key);
+            t.wait_soon("the help, or the help gone", |s| s.contains("limit 10 % down") == open);
+            took.push(start.elapsed());
+        }
+    }
     took.sort_unstable();
     took
 }
@@ -42,10 +40,12 @@ fn keys_are_answered_under_a_fork_bomb() {
     }
     // Each of them goes on trying: a shell gives up where it cannot fork.
     let bomb = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass";
-    let mut t = screen("-m 800M --pids-limit 100", &["python3", "-c", bomb], 120, 40);
+    // On v1 all of them have as much of the CPU as sandtop has, and a frame takes an emulated machine more than one turn of many.
+    let most = if emulated() { 10 } else { 100 };
+    let mut t = screen(&format!("-m 800M --pids-limit {most}"), &["python3", "-c", bomb], 120, 40);
     t.wait_text("running");
     let group = made_group(t.sandtop());
-    t.wait("the limit of pids", |_| pids_in(&group).len() > 90);
+    t.wait("the limit of pids", |_| pids_in(&group).len() > most * 9 / 10 - 1);
     let took = answers(&mut t, 10 * times(3));
     assert_soon("a fork bomb", &took, within(50));
     t.keys("qy");

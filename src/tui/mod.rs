@@ -97,9 +97,9 @@ pub fn run(mut plan: Plan, looks: Looks) -> Result<u8> {
         supervisor,
     };
     let code = ui.run()?;
-    let Ui { screen, shown: Shown { mut session, .. }, supervisor, .. } = ui;
+    let Ui { screen, shown: Shown { mut session, .. }, supervisor, waiting, .. } = ui;
     drop(screen); // the terminal is the shell's again
-    supervisor.finish().iter().for_each(|stamped| session.apply(stamped));
+    waiting.iter().chain(&supervisor.finish()).for_each(|stamped| session.apply(stamped));
     // The screen is gone; how it ended stays.
     if let Some(run) = session.run().filter(|run| run.ended.is_some()) {
         tell(&Language::English.summary(run));
@@ -188,11 +188,12 @@ impl Ui {
     }
 
     /// The signal that ends us, if one comes soon.
-    fn signalled(&self) -> Option<i32> {
+    fn signalled(&mut self) -> Option<i32> {
         let deadline = Instant::now() + Duration::from_millis(200);
         loop {
             match self.supervisor.news().recv_deadline(deadline).ok()? {
                 News::Signal(signal) if signal != nix::libc::SIGTSTP => return Some(signal),
+                News::Batch(batch) => self.waiting.extend(batch),
                 _ => {}
             }
         }
@@ -242,7 +243,7 @@ impl Ui {
     fn news(&mut self, news: News) -> Result<Next> {
         match news {
             News::Batch(batch) => {
-                self.waiting.extend(batch);
+                self.waiting.extend(shown::pieces(batch));
                 self.take_in()
             }
             News::Signal(nix::libc::SIGTSTP) => self.apply(Effect::Suspend),

@@ -7,6 +7,19 @@ use crate::{
     session::Session,
 };
 
+/// The most output that is taken in before something else can be, in bytes: each may stand for a screen that is cleared.
+const PIECE: usize = 4096;
+
+/// Events, and output in pieces, so that who takes them in can stop in between.
+pub fn pieces(batch: Vec<Stamped>) -> impl Iterator<Item = Stamped> {
+    batch.into_iter().flat_map(|stamped| match stamped {
+        Stamped { at, event: Event::Output(bytes) } => {
+            bytes.chunks(PIECE).map(|piece| Stamped { at, event: Event::Output(piece.to_vec()) }).collect()
+        }
+        other => vec![other],
+    })
+}
+
 /// The two folds.
 #[derive(Clone)]
 pub struct Shown {

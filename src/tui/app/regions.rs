@@ -132,6 +132,7 @@ impl App {
                 let listed = log::listed(session, &self.events_filter, self.words);
                 self.entry = log::moved(self.entry, by, &listed);
             }
+            Focus::Output if self.replaying => {} // its terminal keeps what it shows
             Focus::Output => {
                 let back = self.scrolled_back as i64 - i64::from(by);
                 self.scrolled_back = back.clamp(0, SCROLLBACK as i64) as usize;

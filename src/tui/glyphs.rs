@@ -100,6 +100,7 @@ fn lines(c: char) -> char {
         '│' | '┃' | '┆' | '┇' | '┊' | '┋' | '║' | '╎' | '╏' | '╵' | '╷' | '╹' | '╻' | '╽' | '╿' => {
             '|'
         }
+        '╋' => '|', // a hit on the limit's line, apart from its corners
         '╱' => '/',
         '╲' => '\\',
         '╳' => 'X',
@@ -272,7 +273,7 @@ mod tests {
     #[test]
     fn what_has_to_be_told_apart_still_is() {
         let ascii = |symbols: &str| symbols.chars().map(ascii).collect::<Vec<char>>();
-        for together in ["█▒━─╌•✖▲▼", "█▒┃✖▸", "━●─✖▼▲", "●○‖≋✖", "▪✖▸‖≋■▼▲·"]
+        for together in ["█▒━─╌•✖▲▼", "█▒┃✖▸", "━┓╋•✖", "━●─✖▼▲", "●○‖≋✖", "▪✖▸‖≋■▼▲·"]
         {
             let stand_ins = ascii(together);
             let mut different = stand_ins.clone();

@@ -239,10 +239,10 @@ fn a_run_of_a_day_keeps_its_end_and_its_numbers_within_bounds_of_memory() {
         t.wait_text("sandtop replay");
         println!("{name}: {} MiB for one over the other", highest_memory(t.sandtop()));
         t.keys("G");
-        t.wait_text("OOM killed after");
+        t.wait_text("OOM killed (137) after");
         t.keys("n");
         t.keys("p");
-        t.wait("before the end", |screen| !screen.contains("OOM killed after"));
+        t.wait("before the end", |screen| !screen.contains("OOM killed (137) after"));
         assert!(highest_memory(t.sandtop()) <= 300, "{} MiB", highest_memory(t.sandtop()));
         t.keys("q");
         assert_eq!(t.end(), 0);

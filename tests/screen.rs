@@ -34,7 +34,7 @@ fn killed_once(start: impl Fn() -> Terminal) -> Terminal {
     loop {
         let mut t = start();
         t.wait_ended();
-        if !took_both(line(&t.text(), "sandtop").contains("OOM killed after")) {
+        if !took_both(line(&t.text(), "sandtop").contains("OOM killed (137) after")) {
             return t;
         }
         t.keys("q");

@@ -123,3 +123,19 @@ fn the_file_is_where_users_keep_such_files() {
     assert_eq!(at(&[("SANDTOP_CONFIG", ""), ("HOME", "/h")]), (None, true));
     assert_eq!(at(&[]), (None, false));
 }
+
+#[test]
+fn the_example_names_every_setting_and_its_defaults_are_the_defaults() {
+    let example = include_str!("../../assets/config.toml");
+    let plain: String = example.lines().map(|line| format!("{}\n", line.strip_prefix('#').unwrap_or(line))).collect();
+    // What is a comment in truth has a blank after its sign.
+    let plain: String = plain.lines().filter(|line| !line.starts_with(' ')).map(|line| format!("{line}\n")).collect();
+    let (config, unset) = (from_file(&plain), from_file(example));
+    for setting in SETTINGS {
+        assert!(plain.contains(&format!("\n{setting} = ")), "{setting}");
+    }
+    let values = |config: &Config| -> Vec<String> {
+        config.printed().unwrap().lines().map(|line| line.split(" # ").next().unwrap().trim().to_string()).collect()
+    };
+    assert_eq!(values(&config), values(&unset));
+}

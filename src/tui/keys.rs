@@ -31,12 +31,14 @@ pub struct Bound {
     pub binding: &'static Binding,
     /// Its keys; none where another line has taken them.
     pub keys: Vec<Key>,
+    /// Whether arrow keys are called by their names: where a terminal has no arrows, "<" would be another key.
+    pub words: bool,
 }
 
 impl Bound {
     /// All its keys, as the user reads them.
     pub fn shown(&self) -> String {
-        self.keys.iter().map(Key::to_string).collect::<Vec<_>>().join(" ")
+        self.keys.iter().map(|key| self.name(key)).collect::<Vec<_>>().join(" ")
     }
 
     /// All its keys, as the configuration writes them.
@@ -46,7 +48,11 @@ impl Bound {
 
     /// The first of them.
     pub fn first(&self) -> String {
-        self.keys.first().map(Key::to_string).unwrap_or_default()
+        self.keys.first().map(|key| self.name(key)).unwrap_or_default()
+    }
+
+    fn name(&self, key: &Key) -> String {
+        if self.words { key.written() } else { key.to_string() }
     }
 }
 
@@ -85,6 +91,16 @@ impl KeyMap {
     }
 }
 
+impl KeyMap {
+    /// The same, with the arrow keys called by their names.
+    pub fn in_words(&self) -> Rc<KeyMap> {
+        let mut map = self.clone();
+        let tables = [&mut map.live, &mut map.replay, &mut map.paused];
+        tables.into_iter().flatten().for_each(|bound| bound.words = true);
+        Rc::new(map)
+    }
+}
+
 impl Default for KeyMap {
     fn default() -> KeyMap {
         let plain = |table| bind(table, &Remap::new()).unwrap_or_default();
@@ -119,7 +135,7 @@ fn bind(table: &'static [Binding], remap: &Remap) -> Result<Table, String> {
                 keys
             }
         };
-        Ok(Bound { binding, keys })
+        Ok(Bound { binding, keys, words: false })
     };
     table.iter().map(bound).collect()
 }

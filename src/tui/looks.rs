@@ -23,12 +23,12 @@ pub struct Looks {
 }
 
 impl Looks {
-    /// The theme as this terminal draws it, which may be asked; and what is typed meanwhile. The terminal has to be ours, and nobody
-    /// else to read from it.
+    /// Theme and keys as this terminal draws them, which may be asked; and what is typed meanwhile. The terminal has to be ours, and
+    /// nobody else to read from it.
     ///
     /// # Errors
     /// When the terminal is gone.
-    pub(super) fn settle(&self) -> Result<(Theme, Vec<TerminalEvent>)> {
+    pub(super) fn settle(&self) -> Result<(Theme, Rc<KeyMap>, Vec<TerminalEvent>)> {
         let (glyphs, typed) = match self.glyphs {
             Some(glyphs) => (glyphs, Vec::new()),
             None => {
@@ -36,6 +36,7 @@ impl Looks {
                 (if measured.wide { Glyphs::Narrow } else { Glyphs::All }, measured.typed)
             }
         };
-        Ok((Theme { glyphs, ..self.theme }, typed))
+        let keys = if glyphs == Glyphs::All { self.keys.clone() } else { self.keys.in_words() };
+        Ok((Theme { glyphs, ..self.theme }, keys, typed))
     }
 }

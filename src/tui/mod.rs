@@ -73,13 +73,14 @@ pub fn run(mut plan: Plan, looks: Looks) -> Result<u8> {
     // crossterm 0.29 turns every style into a reset under NO_COLOR; the theme without colours does what is meant.
     crossterm::style::force_color_output(true);
     let size = size()?;
-    let app = App { alive: true, step: looks.step, keys: looks.keys.clone(), ..App::default() };
+    let mut app = App { alive: true, step: looks.step, ..App::default() };
     let (rows, cols) = Regions::new(size, &app, 0).pane_size();
     plan.env = pane::environment(plan.env, |name| std::env::var_os(name));
     let service = Service { terminal: Some((rows, cols)), give_back: terminal::wrest_back };
     let supervisor = Supervisor::start(plan, service)?;
     let screen = Screen::take(looks.mouse)?;
-    let (theme, typed) = looks.settle()?;
+    let (theme, keys, typed) = looks.settle()?;
+    app.keys = keys;
     let mut ui = Ui {
         screen,
         keys: read_keys(typed)?,

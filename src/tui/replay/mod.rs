@@ -123,12 +123,12 @@ impl Ui {
         crossterm::style::force_color_output(true); // as the live screen does
         let signals = signals()?; // blocked here, before there are other threads
         let screen = Screen::take(looks.mouse)?;
-        let (theme, typed) = looks.settle()?;
+        let (theme, keys, typed) = looks.settle()?;
         Ok(Ui {
             screen,
             keys: read_keys(typed)?,
             signals,
-            app: App { replaying: true, keys: looks.keys.clone(), ..App::default() },
+            app: App { replaying: true, keys, ..App::default() },
             theme,
             replay,
             told: Instant::now(),

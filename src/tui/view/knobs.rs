@@ -8,7 +8,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, events::wrap, fit, popup::boxed, put, span, width};
+use super::{View, events::wrap, fit, named, popup::boxed, put, span, width};
 use crate::{
     session::{Knob, Standing},
     tui::knobs::{Panel, typed},
@@ -130,7 +130,7 @@ fn keys(view: &View, panel: &Panel, can: bool) -> Line<'static> {
         (Knob::Oom, _) => " the next    ",
         _ => " change it    ",
     };
-    let mut spans = vec![key("↑ ↓"), then(" choose    ")];
+    let mut spans = vec![span(named(view, "↑ ↓"), view.theme.key), then(" choose    ")];
     if panel.line.is_some() {
         spans.clear();
     }

@@ -41,7 +41,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{
     app::{App, Focus, Popup},
-    glyphs,
+    glyphs::{self, Glyphs},
     own::Own,
     pane::Pane,
     replay::{self, Replay},
@@ -261,6 +261,16 @@ fn fit(text: &str, width: usize) -> String {
     out
 }
 
+/// Arrow keys in a text: by their signs, or by their names where the terminal has no arrows.
+fn named(view: &View, text: &str) -> String {
+    if view.theme.glyphs == Glyphs::All {
+        return text.to_string();
+    }
+    [("←", "Left"), ("→", "Right"), ("↑", "Up"), ("↓", "Down")]
+        .iter()
+        .fold(text.to_string(), |text, (sign, name)| text.replace(sign, name))
+}
+
 /// How many columns spans take.
 fn width(spans: &[Span]) -> usize {
     spans.iter().map(|s| s.content.width()).sum()
@@ -281,5 +291,7 @@ mod tests_looks;
 mod tests_next;
 #[cfg(test)]
 mod tests_outlook;
+#[cfg(test)]
+mod tests_states;
 #[cfg(test)]
 mod tests_workloads;

@@ -9,7 +9,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, detail, events::wrap, explain, knobs, limit, menu, paused, span, story};
+use super::{View, detail, events::wrap, explain, knobs, limit, menu, named, paused, span, story};
 use crate::tui::{app::Popup, input::bindings};
 
 /// Draws the open popup.
@@ -63,10 +63,13 @@ fn question(frame: &mut Frame, area: Rect, view: &View, what: &str, then: &str) 
 }
 
 fn help(frame: &mut Frame, area: Rect, view: &View) {
-    let table: Vec<(String, &str)> =
-        bindings(view.app).iter().filter(|b| !b.keys.is_empty()).map(|b| (b.shown(), b.binding.help)).collect();
+    // The way out first: it must be in sight on every screen.
+    let first = |id: &str| ["quit", "help", "close"].contains(&id);
+    let mut table: Vec<_> = bindings(view.app).iter().filter(|b| !b.keys.is_empty()).collect();
+    table.sort_by_key(|bound| !first(bound.binding.id));
+    let table: Vec<(String, &str)> = table.into_iter().map(|b| (b.shown(), b.binding.help)).collect();
     let keys = table.iter().map(|(keys, _)| keys.width()).max().unwrap_or(0);
-    let said = |help: &str| help.replace("{step}", &view.app.step.to_string());
+    let said = |help: &str| named(view, help).replace("{step}", &view.app.step.to_string());
     let mut lines: Vec<Line> = table
         .iter()
         .map(|(shown, help)| {
@@ -77,8 +80,9 @@ fn help(frame: &mut Frame, area: Rect, view: &View) {
     let width = table.iter().map(|(_, help)| said(help).width()).max().unwrap_or(0) + keys + 2;
     lines.push(Line::default());
     lines.extend(wrap(view.words.place_means(), width).into_iter().map(Line::from));
-    let title = if lines.len() + 2 > usize::from(area.height) { "keys: ↓ for more" } else { "keys" };
-    let inner = boxed(frame, area, view, title, width as u16, lines.len() as u16);
+    let title =
+        if lines.len() + 2 > usize::from(area.height) { named(view, "keys: ↓ for more") } else { "keys".into() };
+    let inner = boxed(frame, area, view, &title, width as u16, lines.len() as u16);
     let most = lines.len().saturating_sub(usize::from(inner.height));
     let top = view.app.help_top.min(most) as u16;
     frame.render_widget(Paragraph::new(lines).scroll((top, 0)), inner);

@@ -8,7 +8,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, events::wrap, popup::boxed, put, span};
+use super::{View, events::wrap, named, popup::boxed, put, span};
 use crate::{
     sentences::duration,
     session::{Run, Story},
@@ -82,7 +82,7 @@ fn keys(view: &View, card: &Card, stories: usize) -> Vec<Span<'static>> {
     let mut keys = Vec::new();
     if stories > 1 {
         keys.extend([
-            span("← →", view.theme.key),
+            span(named(view, "← →"), view.theme.key),
             span(format!(" other kills ({} of {stories})   ", stories - card.back.min(stories - 1)), Style::new()),
         ]);
     }

@@ -131,7 +131,7 @@ fn no_name_and_no_command_turns_the_screen_around_it() {
 }
 
 /// A recording's events.
-fn events(recording: &str) -> Vec<Stamped> {
+pub(super) fn events(recording: &str) -> Vec<Stamped> {
     recording.lines().map(|line| serde_json::from_str(line).expect("a recorded event")).collect()
 }
 

@@ -73,6 +73,17 @@ fn nothing_of_ambiguous_width_is_drawn_where_it_would_be_wide_whatever_is_open()
 }
 
 #[test]
+fn arrow_keys_are_called_by_their_names_where_there_are_no_arrows() {
+    let theme = Theme { glyphs: Glyphs::Ascii, ..Theme::new(true) };
+    let keys = crate::tui::keys::KeyMap::default().in_words();
+    let help = App { popup: Popup::Help, replaying: true, keys, ..App::default() };
+    let text = themed(DD, never, help, (120, 50), theme).backend().to_string();
+    for said in ["Left h ", "Shift-Right ", "Up k ", "Left Right show others", "Left Right seek"] {
+        assert!(text.contains(said), "{said}:\n{text}");
+    }
+}
+
+#[test]
 fn the_legend_is_drawn_with_the_signs_that_it_explains() {
     let theme = Theme { glyphs: Glyphs::Ascii, ..Theme::new(true) };
     let text = themed(STRESS, never, App::default(), SIZE, theme).backend().to_string();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{tests::frame_of, *};
 use crate::{event::Stamped, session::Run};
 
-fn events(name: &str) -> Vec<Stamped> {
+pub(super) fn events(name: &str) -> Vec<Stamped> {
     let path = format!("{}/tests/workloads/{name}.jsonl.gz", env!("CARGO_MANIFEST_DIR"));
     let recording = crate::record::read(path.as_ref()).expect("a recording");
     assert_eq!(recording.damage, None);

@@ -2,17 +2,24 @@
 
 use std::time::Duration;
 
-use ratatui::{buffer::Buffer, layout::Rect, text::Line};
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::{Line, Span},
+};
 
 use super::{
-    super::{View, limit, width},
+    super::{View, limit, span, width},
     lines,
     scale::Scale,
 };
 use crate::{
     axis::{round_time, time_label},
     session::{Mark, Run, history::Point},
-    tui::theme::Theme,
+    tui::{
+        input::{Action, key_of},
+        theme::Theme,
+    },
 };
 
 /// Where a moment is on the picture, if it is.
@@ -67,12 +74,36 @@ fn numbers(buffer: &mut Buffer, area: Rect, run: &Run, place: Place, theme: &The
     }
 }
 
+/// After the end: what can be done next, as far as there is room.
+fn what_next(view: &View, columns: usize) -> Vec<Span<'static>> {
+    let theme = view.theme;
+    let key = |action| span(key_of(view.app, &action), theme.key);
+    let plain = |text: &str| span(text.to_string(), theme.dim);
+    let mut spans = vec![
+        key(Action::LimitUp),
+        plain(" "),
+        key(Action::LimitExact),
+        plain(" another limit, "),
+        key(Action::Rerun),
+        plain(" runs it again"),
+    ];
+    let later = [plain("; later: sandtop replay --last, sandtop report --last")];
+    if width(&spans) + width(&later) <= columns {
+        spans.extend(later);
+    }
+    spans.push(plain("  "));
+    if width(&spans) <= columns { spans } else { Vec::new() }
+}
+
 /// The newest edits, numbered, at the right top, where nothing is drawn: a limit on the picture lies in its third row.
 fn edits(buffer: &mut Buffer, rows: Rect, run: &Run, view: &View) {
     if view.replay.is_some() || rows.height < 5 || rows.width < 50 {
         return;
     }
-    let spans = limit::compact(view, run, usize::from(rows.width) - 2);
+    let mut spans = limit::compact(view, run, usize::from(rows.width) - 2);
+    if spans.is_empty() && run.ended.is_some() {
+        spans = what_next(view, usize::from(rows.width) - 2);
+    }
     let columns = width(&spans) as u16;
     let at = Rect { x: rows.right().saturating_sub(columns), width: columns, height: 1, ..rows };
     let free = (at.x..at.right()).all(|x| buffer[(x, at.y)].symbol() == " ");

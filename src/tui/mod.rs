@@ -59,6 +59,9 @@ const FRAME: Duration = Duration::from_millis(33);
 /// How often a picture that only time changes is drawn.
 const IDLE: Duration = Duration::from_millis(500);
 
+/// How long after a key what is printed is taken for its echo.
+const ECHO: Duration = Duration::from_millis(50);
+
 /// The most time that events are taken in for before the keys are looked at again.
 const TURN: Duration = Duration::from_millis(8);
 
@@ -91,7 +94,7 @@ pub fn run(mut plan: Plan, looks: Looks) -> Result<u8> {
         drawn: None,
         dirty: true,
         pressed: false,
-        typed: false,
+        typed: None,
         quitting: false,
         meter: Meter::new(),
         supervisor,
@@ -147,8 +150,8 @@ struct Ui {
     dirty: bool,
     /// A key came since: what it did is shown at once.
     pressed: bool,
-    /// A key was typed to the workload: what it prints next is shown at once too.
-    typed: bool,
+    /// When a key was last typed to the workload: what it prints soon after is shown at once too.
+    typed: Option<Instant>,
     /// The user wants to leave; the workload is ending.
     quitting: bool,
     meter: Meter,
@@ -277,7 +280,7 @@ impl Ui {
         }
         self.dirty |= self.is_news(stamped);
         if matches!(stamped.event, Event::Output(_)) {
-            self.pressed |= std::mem::take(&mut self.typed);
+            self.pressed |= self.typed.is_some_and(|at| at.elapsed() < ECHO);
         }
         if stamped.at > self.now() {
             (self.clock, self.offset) = (Instant::now(), stamped.at);
@@ -354,7 +357,7 @@ impl Ui {
             Effect::Command(command) => self.supervisor.command(command),
             Effect::Type(key) => {
                 let bytes = encode::key(key, self.shown.pane.screen().application_cursor());
-                self.typed = true;
+                self.typed = Some(Instant::now());
                 self.supervisor.command(Command::Input(bytes));
             }
             Effect::Paste(text) => {

@@ -192,6 +192,24 @@ pub struct Report {
     /// As of this time of the run (12.5s), as if nothing had happened later
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub at: Option<Duration>,
+    /// Of SVG: the whole screen of this size, as sandtop draws it, instead of the chart alone
+    #[arg(long, value_name = "COLSxROWS", value_parser = screen_size, requires = "output")]
+    pub screen: Option<(u16, u16)>,
+    /// Keys that are pressed on that screen first: w or e,Tab
+    #[arg(long, value_name = "KEY", value_delimiter = ',', requires = "screen", allow_hyphen_values = true)]
+    pub press: Vec<String>,
+    /// The theme of that screen, by its name or file
+    #[arg(long, value_name = "THEME", requires = "screen")]
+    pub theme: Option<String>,
+}
+
+fn screen_size(text: &str) -> Result<(u16, u16), String> {
+    let (cols, rows) = (60..=500, 16..=200);
+    let read = || {
+        let (c, r) = text.split_once(['x', '×'])?;
+        Some((c.parse().ok().filter(|n| cols.contains(n))?, r.parse().ok().filter(|n| rows.contains(n))?))
+    };
+    read().ok_or_else(|| "columns and rows like 120x40: from 60x16 to 500x200".into())
 }
 
 /// `sandtop completions`.

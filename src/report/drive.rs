@@ -14,11 +14,13 @@ use super::{
 use crate::{
     cli,
     error::{Error, Result, panic_if_asked},
+    event::Stamped,
     files,
     headless::{print, tell},
     record::{self, keep},
     sentences::Language,
     session::Session,
+    tui::{picture::Picture, theme::Theme},
 };
 
 /// What standard output is called.
@@ -49,7 +51,10 @@ pub fn run(options: &cli::Report) -> Result<u8> {
         if *kind == Kind::Cast && !cast::has_output(source.events) {
             tell(Language::English.no_output());
         }
-        let bytes = render(*kind, &source);
+        let bytes = match options.screen.filter(|_| *kind == Kind::Svg) {
+            Some(size) => screen(options, size, source.events)?.into_bytes(),
+            None => render(*kind, &source),
+        };
         if out == Path::new(STDOUT) {
             print(&bytes)?;
         } else {
@@ -66,6 +71,14 @@ pub fn run(options: &cli::Report) -> Result<u8> {
         print(plain::plain(&source).as_bytes())?;
     }
     Ok(0)
+}
+
+/// The screen as it was after these events.
+fn screen(options: &cli::Report, size: (u16, u16), events: &[Stamped]) -> Result<String> {
+    let theme = Theme::load(options.theme.as_deref().unwrap_or("truecolor"), None)?; // a picture has all colours
+    let picture =
+        Picture::new(events, size, &options.press, theme).map_err(|why| Error::new(format!("--press: {why}")))?;
+    Ok({ picture }.svg())
 }
 
 /// The file of the recording that is asked for.

@@ -110,6 +110,18 @@ impl Key {
     }
 }
 
+impl From<Key> for KeyEvent {
+    fn from(key: Key) -> KeyEvent {
+        let modifiers =
+            [(key.ctrl, KeyModifiers::CONTROL), (key.alt, KeyModifiers::ALT), (key.shift, KeyModifiers::SHIFT)];
+        let held = modifiers.into_iter().filter(|(held, _)| *held).map(|(_, modifier)| modifier).collect();
+        match key.code {
+            KeyCode::Tab if key.shift => KeyEvent::new(KeyCode::BackTab, held),
+            code => KeyEvent::new(code, held),
+        }
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (on, prefix) in [(self.ctrl, "Ctrl-"), (self.alt, "Alt-"), (self.shift, "Shift-")] {
@@ -152,6 +164,7 @@ mod tests {
             let key = Key::parse(text).unwrap();
             assert_eq!(key.to_string(), shown);
             assert!(key.is(event), "{text}: {event:?}");
+            assert!(key.is(KeyEvent::from(key)), "{text}");
             assert_eq!(key.written(), text);
         }
         assert!(!Key::parse("q").unwrap().is(sent(KeyCode::Char('q'), ctrl)));

@@ -17,6 +17,7 @@ mod menu;
 mod mouse;
 mod own;
 mod pane;
+pub mod picture;
 pub mod replay;
 mod rows;
 mod shown;

@@ -1,6 +1,8 @@
 //! The screen as a picture: what the views draw of a recording, without a terminal. `sandtop report --screen` makes SVG of it, and the bench draws it.
 
 mod svg;
+#[cfg(test)]
+mod tests;
 
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, layout::Rect};
 

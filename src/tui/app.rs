@@ -15,12 +15,13 @@ use super::{
     viewport::Viewport,
 };
 use crate::{
-    event::{Command, LimitOutcome},
+    event::Command,
     sentences::Language,
     session::{Run, Session, Story},
     units::{Limit, Step},
 };
 
+mod limit;
 pub mod paused;
 mod regions;
 
@@ -305,43 +306,6 @@ impl App {
         Vec::new()
     }
 
-    fn nudge(&mut self, session: &Session, up: bool) -> Vec<Effect> {
-        let target = self.limit_now(session).and_then(|limit| limit.nudged(up, self.step));
-        self.step_to(session, target, Kind::New)
-    }
-
-    /// An edit by one key. Where it would kill, what it would do is shown first, and Enter does it.
-    fn step_to(&mut self, session: &Session, target: Option<Limit>, kind: Kind) -> Vec<Effect> {
-        let Some(target) = target else { return Vec::new() };
-        let line = Line { kind, ..Line::new(target.typed()) };
-        self.set_limit(session, target, line)
-    }
-
-    /// Every edit goes through here: one that would kill is asked about, and done when it is asked for again.
-    fn set_limit(&mut self, session: &Session, target: Limit, line: Line) -> Vec<Effect> {
-        let kills = session.verdict(target).is_some_and(|verdict| verdict.kills());
-        if kills && line.sure != Some(target) {
-            self.popup = Popup::Limit(Line { sure: Some(target), ..line });
-            return Vec::new();
-        }
-        if let Some(from) = self.limit_now(session) {
-            self.undo.asked(line.kind, from, target);
-        }
-        self.aimed = Some(target);
-        vec![Effect::Command(Command::SetLimit(target))]
-    }
-
-    /// The limit's line is let go: where it has moved, that is an edit like any other.
-    fn let_go(&mut self, session: &Session) -> Vec<Effect> {
-        let target = self.drag.take().filter(|limit| Some(*limit) != self.limit_now(session));
-        self.step_to(session, target, Kind::New)
-    }
-
-    /// The limit that the next edit starts from.
-    pub(super) fn limit_now(&self, session: &Session) -> Option<Limit> {
-        self.aimed.or_else(|| session.limit())
-    }
-
     fn confirm(&mut self, session: &Session) -> Vec<Effect> {
         match std::mem::take(&mut self.popup) {
             Popup::ConfirmQuit => vec![Effect::Quit],
@@ -434,22 +398,6 @@ impl App {
             Popup::Knobs(panel) => panel.line.as_mut(),
             Popup::Process(Menu { stage: Stage::Adj(input), .. }) => Some(input),
             _ => None,
-        }
-    }
-
-    /// The limit that a typed text means now.
-    ///
-    /// # Errors
-    /// One sentence that says what was wrong and what is accepted.
-    pub fn limit_typed(&self, session: &Session, text: &str) -> Result<Limit, String> {
-        Limit::parse_edit(text, self.limit_now(session).unwrap_or(Limit::Max))
-    }
-
-    /// Takes note that an edit was answered.
-    pub fn limit_done(&mut self, target: Limit, outcome: &LimitOutcome) {
-        self.undo.answered(target, outcome);
-        if self.aimed == Some(target) {
-            self.aimed = None;
         }
     }
 

@@ -22,7 +22,7 @@ fn asks(app: &App) -> Option<Limit> {
 
 fn applied(app: &mut App, mib: u64) {
     let now = Limit::Bytes(mib * M);
-    app.limit_done(now, &LimitOutcome::Applied { now });
+    app.limit_done(now, &crate::event::LimitOutcome::Applied { now });
 }
 
 #[test]

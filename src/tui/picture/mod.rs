@@ -66,8 +66,7 @@ impl Picture {
     /// Draws it.
     pub fn draw(&mut self) -> &Buffer {
         let view = view_of(&self.shown, &self.app, &self.theme, self.now);
-        let drawn = self.terminal.draw(|frame| view::render(frame, &view));
-        drop(drawn); // a buffer in memory takes everything
+        let Ok(_) = self.terminal.draw(|frame| view::render(frame, &view)); // a buffer in memory takes everything
         self.terminal.backend().buffer()
     }
 

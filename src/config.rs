@@ -314,6 +314,8 @@ fn text(path: &Path, must: bool) -> Result<Option<String>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !must => return Ok(None),
         // A place where nothing can be, as below /dev/null.
         Err(e) if e.raw_os_error() == Some(nix::libc::ENOTDIR) && !must => return Ok(None),
+        // A home that is not ours: HOME may be another user's still.
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied && !must && !is_in_reach(path) => return Ok(None),
         Err(e) => return Err(failed(e)),
     };
     let mut text = String::new();
@@ -322,6 +324,11 @@ fn text(path: &Path, must: bool) -> Result<Option<String>> {
         return Err(Error::new(format!("{} is no configuration: it is too long", path.display())));
     }
     Ok(Some(text))
+}
+
+/// Whether it can be seen that a file is there, readable or not.
+fn is_in_reach(path: &Path) -> bool {
+    !matches!(path.symlink_metadata(), Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 #[cfg(test)]

@@ -120,9 +120,10 @@ fn what_is_typed_while_the_terminal_is_asked_is_not_lost() {
     command.env_remove("NO_COLOR");
     let mut t = Terminal::start_as_is(command, 120, 40);
     t.cursor_column = None;
-    while !String::from_utf8_lossy(&t.raw).contains("\x1b[6n") {
+    wait_for("the question", || {
         t.pump(10);
-    }
+        String::from_utf8_lossy(&t.raw).contains("\x1b[6n").then_some(())
+    });
     let asked = Instant::now();
     t.keys("G?");
     t.wait_text("leave the replay");

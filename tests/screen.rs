@@ -256,12 +256,6 @@ fn a_limit_below_usage_kills_on_v2_after_it_was_said() {
     }
 }
 
-fn cpus() -> u64 {
-    let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap();
-    let last = online.trim().rsplit(['-', ',']).next().unwrap().parse::<u64>().unwrap();
-    last + 1 // true where no CPU is offline, as on every machine that runs tests
-}
-
 #[test]
 fn every_end_is_told_right() {
     let test = "every_end_is_told_right";

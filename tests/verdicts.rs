@@ -171,12 +171,6 @@ fn stat(session: &Session) -> MemoryStat {
     session.run().and_then(|run| run.stat).expect("what usage consists of")
 }
 
-fn cpus() -> u64 {
-    let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap();
-    let last = online.trim().rsplit(['-', ',']).next().unwrap().parse::<u64>().unwrap();
-    last + 1
-}
-
 fn margin() -> u64 {
     2 * M + 256 * 1024 * cpus()
 }

@@ -30,15 +30,19 @@ impl Language {
     pub fn odd(self, run: &Run, columns: usize) -> Option<String> {
         let (usage, shmem) = (run.usage(), run.stat?.shmem);
         let living = || run.processes.values().filter(|row| row.died.is_none()).map(|row| &row.process.usage);
-        let mapped: u64 = living().map(|of| of.rss.saturating_sub(of.anon)).sum();
-        let rss: u64 = living().map(|of| of.rss).sum();
+        let sum = |sizes: &mut dyn Iterator<Item = u64>| sizes.fold(0, u64::saturating_add);
+        let mapped = sum(&mut living().map(|of| of.rss.saturating_sub(of.anon)));
+        let (rss, anon) = (sum(&mut living().map(|of| of.rss)), sum(&mut living().map(|of| of.anon)));
+        // Pages of files may be charged elsewhere; anonymous ones that add up to more than there are, are shared since a fork.
+        let shared =
+            living().count() > 1 && anon > run.stat?.anon.saturating_add(run.stat?.anon / 4).saturating_add(ODD);
         let texts = if shmem > usage / 2 && shmem > ODD && mapped < shmem / 2 {
             let shmem = size(shmem);
             [
                 format!("{shmem} of files in memory is no process's: no kill frees it"),
                 format!("no process owns {shmem} of shmem"),
             ]
-        } else if run.ended.is_none() && rss > usage + usage / 4 + ODD {
+        } else if shared {
             let rss = size(rss);
             [format!("RSS adds up to {rss}: shared pages count in each"), format!("RSS adds up to {rss}, shared")]
         } else {

@@ -63,6 +63,8 @@ pub struct Session {
     pub forgotten: u64,
     /// How many lines of the log there were so far that one may want to go to: notes are not counted.
     pub told: u64,
+    /// How many of the oldest lines of the log are not kept any more.
+    pub dropped: usize,
     /// The time of the newest event.
     pub now: Duration,
     /// The limit of the next run, where it is another than the last one's: it was changed after that one's end, or a schedule starts again.
@@ -342,6 +344,7 @@ impl Session {
         self.told += u64::from(!matches!(entry.what, What::Note(_)));
         if self.log.len() == LOG_KEPT {
             self.log.remove(0);
+            self.dropped += 1;
         }
         // A change of the limit is told when it is done, and what it did meanwhile stands in the log already: cause before effect.
         let edit = matches!(entry.what, What::LimitMoved { .. });

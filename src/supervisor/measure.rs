@@ -34,7 +34,7 @@ impl Default for Measure {
 impl Measure {
     /// Reads these processes' shares, unless others are being read. The waker tells when they are there.
     pub fn start(&self, mut pids: Vec<i32>, waker: Waker) {
-        if self.busy.swap(true, Ordering::SeqCst) {
+        if pids.is_empty() || self.busy.swap(true, Ordering::SeqCst) {
             return;
         }
         pids.truncate(MOST);

@@ -132,6 +132,9 @@ pub enum Effect {
     Quit,
 }
 
+/// So many characters of what is pasted into a line are taken: a size or a name is shorter.
+const PASTED: usize = 256;
+
 /// Who gets what is typed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Typing {
@@ -171,6 +174,8 @@ pub struct App {
     pub alive: bool,
     /// Whether this is a replay: there is no workload, and nothing to ask before the end.
     pub replaying: bool,
+    /// In a replay, the end of what was recorded.
+    pub recorded_until: Option<Duration>,
     /// The process row that the user stands on, once he stepped onto one.
     pub cursor: Option<Cursor>,
     /// How the processes are listed.
@@ -199,8 +204,16 @@ impl App {
     /// Takes note of what the session has become; a wish that waited for it.
     pub fn observe(&mut self, session: &Session) -> Option<Effect> {
         self.alive = session.is_alive();
+        if !self.alive || !matches!(self.popup, Popup::None) {
+            self.drag = None;
+        }
         if !self.alive {
             self.typing = Typing::Unsaid;
+        }
+        if let Popup::Detail(host_pid) = self.popup
+            && session.run().is_none_or(|run| !run.processes.contains_key(&host_pid))
+        {
+            self.popup = Popup::None; // it is forgotten
         }
         self.notice_pause(session);
         if self.alive {
@@ -226,7 +239,8 @@ impl App {
             Action::Open => {
                 return self.open(session).map(|action| self.update(session, action)).unwrap_or_default();
             }
-            Action::Focus(region) => (self.focus, self.typing) = (region, Typing::Sandtop),
+            // A press: whatever was held before is not any more, wherever it was let go.
+            Action::Focus(region) => (self.focus, self.typing, self.drag) = (region, Typing::Sandtop, None),
             Action::ScrollIn(region, by) => self.scroll_region(session, region, by),
             Action::ChooseRow(row) => {
                 let rows = session.run().map(|run| rows::listed(run, session.now, &self.order)).unwrap_or_default();
@@ -236,6 +250,7 @@ impl App {
             Action::Drag(limit) => self.drag = Some(limit),
             Action::Drop => return self.let_go(session),
             Action::Explain => self.popup = Popup::Explain(Page::of(self.focus)),
+            Action::ExplainOf(region) => self.popup = Popup::Explain(Page::of(region)),
             Action::Filter => self.popup = Popup::Filter(Input::new(self.filter_now().to_string())),
             Action::Order { forward } => {
                 (self.focus, self.cursor) = (Focus::Processes, None);
@@ -285,7 +300,10 @@ impl App {
                 self.look(session, |viewport, whole| viewport.pan(whole, hundredths));
             }
             Action::LookAt(moment) => self.look(session, |viewport, whole| viewport.go(whole, moment)),
-            Action::Suspend => return vec![Effect::Suspend],
+            Action::Suspend => {
+                self.drag = None; // its end will not be told
+                return vec![Effect::Suspend];
+            }
             Action::Cancel if matches!(self.popup, Popup::None) => self.step_back(session),
             Action::Cancel => self.cancel(),
             Action::Confirm => return self.confirm(session),
@@ -403,7 +421,7 @@ impl App {
 
     fn paste(&mut self, text: String) -> Vec<Effect> {
         if let Some(input) = self.line() {
-            for c in text.chars().filter(|c| !c.is_control()) {
+            for c in text.chars().filter(|c| !c.is_control()).take(PASTED) {
                 input.handle(tui_input::InputRequest::InsertChar(c));
             }
             self.edited();

@@ -93,6 +93,8 @@ pub enum Action {
     Drop,
     /// What the numbers mean.
     Explain,
+    /// The same, of those of this region.
+    ExplainOf(Focus),
     /// Ask what the list is filtered by.
     Filter,
     /// The processes are ordered by the next column, or the one before.
@@ -256,6 +258,8 @@ mod tests {
         assert_eq!(meaning(KeyCode::F(5)), Some(Action::Rerun));
         assert_eq!(meaning(KeyCode::Char('r')), None);
         assert_eq!(meaning(KeyCode::Char('Q')), Some(Action::Quit));
+        assert!(KeyMap::new(&remap("quit", &[])).unwrap_err().contains("quit needs a key"));
+        assert!(KeyMap::new(&remap("kill", &["Ctrl-]"])).unwrap_err().contains("typing needs a key"));
         assert!(KeyMap::new(&remap("fly", &["f"])).unwrap_err().contains("no action \"fly\""));
         assert!(KeyMap::new(&remap("quit", &["Hyper-q"])).unwrap_err().contains("no key is called"));
         assert!(KeyMap::new(&remap("quit", &["x", "x"])).unwrap_err().contains("given to both"));

@@ -111,6 +111,14 @@ fn keys(bytes: &[u8]) -> Vec<TerminalEvent> {
     let mut keys = Vec::new();
     let mut rest = bytes;
     while let [first, after @ ..] = rest {
+        if let Some(pasted) = rest.strip_prefix(b"\x1b[200~") {
+            // What is pasted is text, whatever it says; one that has not come whole is nothing.
+            let end = pasted.windows(6).position(|bytes| bytes == b"\x1b[201~");
+            let Some(end) = end else { break };
+            keys.push(TerminalEvent::Paste(String::from_utf8_lossy(&pasted[..end]).into_owned()));
+            rest = &pasted[end + 6..];
+            continue;
+        }
         let (key, left) = match (*first, after) {
             (0x1b, [b'[' | b'O', sequence @ ..]) => sequence_key(sequence),
             (0x1b, _) => (Some(KeyEvent::from(KeyCode::Esc)), after),
@@ -204,5 +212,10 @@ mod tests {
         ];
         assert_eq!(typed, wanted.map(|(code, modifiers)| TerminalEvent::Key(KeyEvent::new(code, modifiers))));
         assert_eq!(keys(b"\xff\xffa").len(), 1);
+        // What is pasted is no keys.
+        let pasted = keys(b"a\x1b[200~K\rq\x1b[201~b");
+        assert_eq!(pasted[1], TerminalEvent::Paste("K\rq".into()));
+        assert_eq!(pasted.len(), 3);
+        assert_eq!(keys(b"\x1b[200~Kq"), [], "it has not come whole");
     }
 }

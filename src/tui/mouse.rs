@@ -7,7 +7,7 @@ use super::{
     app::{Focus, Popup},
     input::{Action, Play},
     replay,
-    view::{Regions, View, chart, events, processes},
+    view::{Regions, SMALLEST, View, chart, events, processes},
 };
 use crate::units::Limit;
 
@@ -22,18 +22,21 @@ const FINE: u64 = 64 << 10;
 
 /// What an event means on a screen of this size.
 pub fn actions(view: &View, area: Rect, event: MouseEvent) -> Vec<Action> {
-    let at = Position::new(event.column, event.row);
-    if !matches!(view.app.popup, Popup::None) {
-        return over(view, event);
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        return Vec::new(); // there is nothing to point at
     }
+    let at = Position::new(event.column, event.row);
     let regions = Regions::new(area, view.app, replay::rows(view.replay));
     match event.kind {
         MouseEventKind::Drag(MouseButton::Left) if view.app.drag.is_some() => {
             limit_at(view, regions.chart, at).map(Action::Drag).into_iter().collect()
         }
         MouseEventKind::Up(MouseButton::Left) if view.app.drag.is_some() => vec![Action::Drop],
+        _ if !matches!(view.app.popup, Popup::None) => over(view, event),
         MouseEventKind::Down(MouseButton::Left) => click(view, &regions, at),
-        MouseEventKind::Down(MouseButton::Right) => vec![Action::Explain],
+        MouseEventKind::Down(MouseButton::Right) => {
+            region_at(&regions, at).map(Action::ExplainOf).into_iter().collect()
+        }
         MouseEventKind::ScrollUp | MouseEventKind::ScrollDown => {
             let by = if event.kind == MouseEventKind::ScrollUp { -WHEEL } else { WHEEL };
             region_at(&regions, at).map(|region| Action::ScrollIn(region, by)).into_iter().collect()
@@ -89,7 +92,7 @@ fn click(view: &View, regions: &Regions, at: Position) -> Vec<Action> {
 fn grabbed(view: &View, area: Rect, at: Position) -> Option<Limit> {
     let panel = chart::panel_of(area, view).filter(|_| !view.app.replaying)?;
     let limit = view.session.limit()?;
-    let row = (panel.scale.level(limit.bytes()?) / 8) as u16;
+    let row = panel.scale.row(limit.bytes()?)?;
     (row < panel.rows.height && at.y == panel.rows.bottom() - 1 - row).then_some(limit)
 }
 

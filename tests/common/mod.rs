@@ -263,6 +263,12 @@ impl Sandtop {
     }
 }
 
+pub fn cpus() -> u64 {
+    let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap();
+    let last = online.trim().rsplit(['-', ',']).next().unwrap().parse::<u64>().unwrap();
+    last + 1 // true where no CPU is offline, as on every machine that runs tests
+}
+
 /// A sandtop that runs.
 pub struct Child {
     process: Option<std::process::Child>,

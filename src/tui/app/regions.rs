@@ -21,6 +21,9 @@ const MEASURED_EVERY: Duration = Duration::from_secs(1);
 impl App {
     /// Whether what is typed goes to the workload.
     pub fn is_typing(&self) -> bool {
+        if !matches!(self.popup, Popup::None) {
+            return false; // it is about what is open
+        }
         let wanted = match self.typing {
             Typing::Unsaid => self.full_screen,
             Typing::Workload => true,
@@ -39,6 +42,9 @@ impl App {
     /// Takes note of whether the workload's program draws on the whole of its terminal. One that begins to, gets the focus, as long as the user
     /// has not said who gets what is typed.
     pub fn observe_terminal(&mut self, full_screen: bool) {
+        if !matches!(self.popup, Popup::None) {
+            return; // nothing moves under what is open; this is asked again
+        }
         let begins = full_screen && !self.full_screen;
         if self.typing == Typing::Unsaid && begins {
             (self.focus, self.scrolled_back) = (Focus::Output, 0);
@@ -49,10 +55,14 @@ impl App {
         self.full_screen = full_screen;
     }
 
-    /// Changes what the chart shows of the newest run.
+    /// Changes what the chart shows of the newest run; in a replay of all that was recorded of it.
     pub(super) fn look(&mut self, session: &Session, change: impl FnOnce(&mut Viewport, &Whole)) {
         if let Some(run) = session.run() {
-            change(&mut self.viewport, &Whole::of(run, session.now));
+            let mut whole = Whole::of(run, session.now);
+            if let Some(end) = self.recorded_until {
+                (whole.end, whole.alive) = (whole.end.max(end), false);
+            }
+            change(&mut self.viewport, &whole);
         }
     }
 
@@ -65,7 +75,7 @@ impl App {
             }
             Focus::Output if !self.replaying => Some(Action::TypeOn),
             Focus::Output => None,
-            Focus::Events => Some(self.moment_of(session, session.log.get(self.entry?)?.at)),
+            Focus::Events => self.moment_of(session),
             Focus::Memory => None,
         }
     }
@@ -87,14 +97,12 @@ impl App {
         })
     }
 
-    /// How to get to a moment: a replay goes there, and live the chart's cursor does.
-    fn moment_of(&self, session: &Session, at: Duration) -> Action {
+    /// How to get to the moment of the entry that the user stands on: a replay goes there, and live the chart's cursor does, in the newest run.
+    fn moment_of(&self, session: &Session) -> Option<Action> {
+        let entry = session.log.get(log::place(session, self.entry?)?)?;
         match self.replaying {
-            true => Action::Play(Play::At(at)),
-            false => {
-                let newest = session.run().map_or(at, |run| run.at.max(at));
-                Action::LookAt(newest)
-            }
+            true => Some(Action::Play(Play::At(entry.at))),
+            false => session.run().filter(|run| run.started.run == entry.run).map(|_| Action::LookAt(entry.at)),
         }
     }
 
@@ -110,6 +118,12 @@ impl App {
 
     /// Up and down, in whatever is open or focused.
     pub(super) fn scroll(&mut self, session: &Session, by: i32) {
+        if let Popup::Detail(_) = self.popup {
+            // The card is of the process that the user stands on: what is done there is done to that one.
+            self.scroll_region(session, Focus::Processes, by);
+            self.popup = self.cursor.map_or(Popup::None, |cursor| Popup::Detail(cursor.host_pid));
+            return;
+        }
         let top = match &mut self.popup {
             Popup::Help => &mut self.help_top,
             Popup::Story(card) => &mut card.top,
@@ -129,7 +143,7 @@ impl App {
                 self.cursor = Cursor::moved(self.cursor, by, &rows).or(self.cursor);
             }
             Focus::Events => {
-                let listed = log::listed(session, &self.events_filter, self.words);
+                let listed: Vec<usize> = log::listed(session, &self.events_filter, self.words).collect();
                 self.entry = log::moved(self.entry, by, &listed);
             }
             Focus::Output if self.replaying => {} // its terminal keeps what it shows
@@ -160,12 +174,13 @@ impl App {
 
     /// Esc, when nothing is open: back to the usual, one step at a time.
     pub(super) fn step_back(&mut self, session: &Session) {
-        let looks_back = session.run().is_some_and(|run| self.viewport.cursor(run).is_some());
+        let looks_back = session.run().is_some_and(|run| self.viewport.is_chosen(run));
         match () {
+            () if self.drag.is_some() => self.drag = None,
             () if self.enlarged => self.enlarged = false,
             () if !self.filter_now().is_empty() => self.filter(String::new()),
             () if self.scrolled_back > 0 => self.scrolled_back = 0,
-            () if looks_back => self.look(session, |viewport, whole| viewport.follow(whole)),
+            () if looks_back => self.viewport = Viewport::default(),
             () => (self.cursor, self.entry) = (None, None),
         }
     }

@@ -27,7 +27,13 @@ pub fn mouse(event: MouseEvent, body: Rect, (mode, encoding): (Mode, Encoding)) 
     let (x, y) = (event.column - body.x + 1, event.row - body.y + 1);
     // The old form says which button only when it goes down, and ends at column and row 223.
     let old = |n: u16| u8::try_from(n + 32).ok();
+    // Of the form between the two: as characters.
+    let utf8 = |n: u16| char::from_u32(u32::from(n) + 32).filter(|_| n <= 2015);
     match encoding {
+        Encoding::Utf8 => {
+            let code = utf8(if released { code | 3 } else { code })?;
+            Some(format!("\x1b[M{code}{}{}", utf8(x)?, utf8(y)?).into_bytes())
+        }
         Encoding::Sgr => Some(format!("\x1b[<{code};{x};{y}{}", if released { 'm' } else { 'M' }).into_bytes()),
         _ => Some(vec![0x1b, b'[', b'M', old(if released { code | 3 } else { code })?, old(x)?, old(y)?]),
     }
@@ -52,6 +58,7 @@ mod tests {
         assert_eq!(sent(up, 4, Mode::Press, Encoding::Sgr), None);
         assert_eq!(sent(up, 4, Mode::PressRelease, Encoding::Default).unwrap(), b"\x1b[M#%\"");
         assert_eq!(sent(down, 240, Mode::PressRelease, Encoding::Default), None, "too far for the old form");
+        assert_eq!(sent(down, 240, Mode::Press, Encoding::Utf8).unwrap(), "\x1b[M \u{111}\"".as_bytes());
         let drag = MouseEventKind::Drag(MouseButton::Right);
         assert_eq!(sent(drag, 0, Mode::ButtonMotion, Encoding::Sgr).unwrap(), b"\x1b[<34;1;2M");
         assert_eq!(sent(MouseEventKind::ScrollDown, 0, Mode::Press, Encoding::Sgr).unwrap(), b"\x1b[<65;1;2M");

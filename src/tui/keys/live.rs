@@ -154,11 +154,5 @@ pub static PAUSED: &[Binding] = &[
         action: Action::LetItBeKilled,
     },
     Binding { id: "kill", keys: &["K"], help: "kill it now", footer: "", action: Action::Kill },
-    Binding {
-        id: "close",
-        keys: &["Esc"],
-        help: "hide this, and look around; p shows it again",
-        footer: "",
-        action: Action::Cancel,
-    },
+    Binding { id: "close", keys: &["Esc"], help: "hide this, and look around", footer: "", action: Action::Cancel },
 ];

@@ -90,7 +90,16 @@ impl KeyMap {
             return Err(format!("there is no action {id:?}; those that have keys: {}", ids.join(", ")));
         }
         let [live, replay, paused] = [LIVE, REPLAY, PAUSED].map(|table| bind(table, remap));
-        Ok(Rc::new(KeyMap { live: live?, replay: replay?, paused: paused? }))
+        let map = KeyMap { live: live?, replay: replay?, paused: paused? };
+        // Without these there would be no way out, or none back.
+        let needed = [(&map.live, &["typing", "quit", "help"][..]), (&map.replay, &["quit", "help"])];
+        for (table, ids) in needed {
+            let lost = |bound: &&Bound| bound.keys.is_empty() && ids.contains(&bound.binding.id);
+            if let Some(bound) = table.iter().find(lost) {
+                return Err(format!("{} needs a key", bound.binding.id));
+            }
+        }
+        Ok(Rc::new(map))
     }
 }
 

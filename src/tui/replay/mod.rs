@@ -122,13 +122,14 @@ impl Ui {
     fn new(replay: Replay, looks: &Looks) -> Result<Ui> {
         crossterm::style::force_color_output(true); // as the live screen does
         let signals = signals()?; // blocked here, before there are other threads
+        let until = replay.player.times().2;
         let screen = Screen::take(looks.mouse)?;
         let (theme, keys, typed) = looks.settle()?;
         Ok(Ui {
             screen,
             keys: read_keys(typed)?,
             signals,
-            app: App { replaying: true, keys, ..App::default() },
+            app: App { replaying: true, recorded_until: Some(until), keys, ..App::default() },
             theme,
             replay,
             told: Instant::now(),

@@ -18,26 +18,29 @@ use crate::{
 
 /// Draws the log.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
-    let log = &view.session.log;
     let focused = view.app.focus == Focus::Events;
     let title = match view.app.events_filter.as_str() {
         "" => "events".to_string(),
         filter => format!("events /{}", visible(filter)),
     };
     let hint = match view.app.entry {
-        Some(_) if focused => format!("{} goes to its moment", key_of(view.app, &Action::Open)),
+        Some(entry) if focused && goes(view, entry) => {
+            format!("{} goes to its moment", key_of(view.app, &Action::Open))
+        }
         _ => String::new(),
     };
     rule(frame, area, &title, &hint, view.theme, focused);
     let mut y = area.y + 1;
     for number in shown(view) {
-        let entry = &log[number];
+        let Some(entry) = log::place(view.session, number).and_then(|place| view.session.log.get(place)) else { break };
+        if y >= area.bottom() {
+            break;
+        }
         let here = focused && view.app.entry == Some(number);
-        let (_, weight) = sentence(view, entry);
+        let (lines, weight) = lines(area, view, entry);
         let (time, sign) = (format!(" {} ", time(view, entry)), format!("{} ", sign(entry, weight)));
         let indent = time.width() + sign.width();
         let style = view.theme.weight(weight);
-        let lines = lines(area, view, entry);
         let room = usize::from(area.bottom().saturating_sub(y));
         for (n, line) in lines.iter().take(room).enumerate() {
             let cut = n + 1 == room && lines.len() > room;
@@ -60,19 +63,25 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     }
 }
 
+/// Whether Enter goes to an entry's moment: the chart is the newest run's, a replay goes anywhere.
+fn goes(view: &View, entry: usize) -> bool {
+    let run = log::place(view.session, entry).and_then(|place| view.session.log.get(place)).map(|entry| entry.run);
+    view.app.replaying || run == view.session.run().map(|run| run.started.run)
+}
+
 /// The entries that are shown, from the first on: the one that the user stands on is in sight, and one after it.
-fn shown(view: &View) -> Vec<usize> {
-    let mut listed = log::listed(view.session, &view.app.events_filter, view.words);
-    let here = view.app.entry.map_or(0, |entry| listed.partition_point(|n| *n > entry));
-    listed.drain(..here.saturating_sub(1).min(listed.len()));
-    listed
+fn shown<'a>(view: &View<'a>) -> impl Iterator<Item = usize> + use<'a> {
+    let listed = || log::listed(view.session, &view.app.events_filter, view.words);
+    let before = view.app.entry.map_or(0, |entry| listed().take_while(|n| *n > entry).count());
+    listed().skip(before.saturating_sub(1))
 }
 
 /// Which entry is at this line of the region.
 pub fn entry_at(area: Rect, y: u16, view: &View) -> Option<usize> {
     let mut line = area.y + 1;
     for number in shown(view) {
-        line += lines(area, view, &view.session.log[number]).len() as u16;
+        let entry = view.session.log.get(log::place(view.session, number)?)?;
+        line += lines(area, view, entry).0.len() as u16;
         if y < line {
             return (y > area.y).then_some(number);
         }
@@ -80,11 +89,11 @@ pub fn entry_at(area: Rect, y: u16, view: &View) -> Option<usize> {
     None
 }
 
-/// The sentence of an entry as lines.
-fn lines(area: Rect, view: &View, entry: &Entry) -> Vec<String> {
+/// The sentence of an entry as lines, and its weight.
+fn lines(area: Rect, view: &View, entry: &Entry) -> (Vec<String>, Weight) {
     let (text, weight) = sentence(view, entry);
     let indent = time(view, entry).width() + sign(entry, weight).width() + 3;
-    wrap(&visible(&text), usize::from(area.width).saturating_sub(indent))
+    (wrap(&visible(&text), usize::from(area.width).saturating_sub(indent)), weight)
 }
 
 /// The entry as a sentence. A stall that lasts names the key that helps, where there is one.

@@ -11,6 +11,11 @@ use unicode_width::UnicodeWidthStr;
 use super::{Popup, View, put, span, width};
 use crate::tui::input::{Action, Play, bindings, key_of};
 
+/// What is done to a workload that lives.
+fn of_the_living(action: &Action) -> bool {
+    matches!(action, Action::Kill | Action::TypeOn)
+}
+
 /// Draws the footer.
 pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let theme = view.theme;
@@ -18,7 +23,10 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         let back = key_of(view.app, &Action::TypeOrNot);
         let mut spans = vec![span(format!(" {back}"), theme.key), span(" back to sandtop's keys", Style::new())];
         if view.session.run().is_some_and(|run| run.is_paused()) {
-            spans.extend([span("; paused at its limit, ", Style::new()), span("p", theme.key)]);
+            spans.extend([
+                span("; paused at its limit, ", Style::new()),
+                span(key_of(view.app, &Action::ShowPause), theme.key),
+            ]);
             spans.push(span(" there to go on", Style::new()));
         }
         return put(frame, area, spans);
@@ -50,11 +58,26 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
             .iter()
             .filter(|b| !b.binding.footer.is_empty() && !b.keys.is_empty())
             .filter(|b| killed || b.binding.action != Action::Story)
+            .filter(|b| view.app.replaying || view.app.alive || !of_the_living(&b.binding.action))
             .map(|b| (b.first(), b.binding.footer)),
     );
     let columns = |keys: &[(String, &str)]| keys.iter().map(|(k, f)| k.width() + f.width() + 3).sum::<usize>();
     // What gives way where room is short; never the help and the way out.
-    for less in ["undo", "settings", "type", "focus", "kill", "exact", "run again", "speed", "next event"] {
+    for less in [
+        "undo",
+        "settings",
+        "type",
+        "look back",
+        "focus",
+        "kill",
+        "explain",
+        "exact",
+        "run again",
+        "why killed",
+        "speed",
+        "next event",
+        "limit",
+    ] {
         if columns(&keys) > usize::from(area.width) {
             keys.retain(|(_, footer)| *footer != less);
         }

@@ -38,13 +38,13 @@ fn usage(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
         let mut part = |bytes: u64, word: &'static str, style: Style| {
             parts.push([span(format!("{:>7}", size_column(bytes)), style), span(format!(" {word} "), theme.dim)]);
         };
-        part(stat.anon, "anon", theme.held);
+        part(stat.anon, "anon", theme.anon);
         part(stat.file, "file", theme.cache);
         if stat.shmem > 0 {
-            part(stat.shmem, "shmem", theme.held);
+            part(stat.shmem, "shmem", theme.shmem);
         }
         if let Some(kernel) = stat.kernel {
-            part(kernel, "kernel", theme.held);
+            part(kernel, "kernel", theme.kernel);
         }
         if let Some(swap) = run.swap.filter(|swap| *swap > 0) {
             part(swap, "swapped out", theme.warning);

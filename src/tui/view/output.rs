@@ -52,6 +52,9 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
             if cell.is_wide_continuation() {
                 continue;
             }
+            if cell.is_wide() && col + 2 > body.width {
+                continue; // half of it would lie beside
+            }
             let symbol = if cell.has_contents() { cell.contents() } else { " " };
             // What turns the direction of writing takes no cell of its own, and would turn the rest of the screen.
             let seen: String;

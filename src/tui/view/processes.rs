@@ -84,11 +84,11 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let unseen = first.filter(|pid| !seen(*pid)).and_then(|pid| run.processes.get(&pid));
     let room_for = columns.width.saturating_sub(title.width() + 10);
     let told = unseen.map(|row| view.words.next(&row.process, room_for));
-    let told = view.words.odd(run, room_for).or(told);
+    let told = told.or_else(|| view.words.odd(run, room_for));
     rule(frame, area, &title, &told.unwrap_or_default(), view.theme, focused);
     put(frame, line(0), columns.head(view));
     if rows.is_empty() && !order.filter.is_empty() {
-        put(frame, line(1), vec![span(" no process matches; Esc in the filter (/) clears it", view.theme.dim)]);
+        put(frame, line(1), vec![span(" no process matches; Esc clears the filter", view.theme.dim)]);
     }
     for (n, (depth, row)) in rows.into_iter().enumerate().skip(top).take(room) {
         let mut spans = process(view, run, &next, (depth, row), columns);

@@ -98,7 +98,12 @@ fn what_lies_over_it() {
     snapshots("help", &leak, &near, &popup(Popup::Help));
     let rss = Page::of(Focus::Processes);
     snapshots("explain", &leak, &near, &popup(Popup::Explain(rss)));
-    snapshots("explain_others", &leak, &near, &popup(Popup::Explain(Page { dashboards: true, ..rss })));
+    snapshots(
+        "explain_others",
+        &recorded("dashboards"),
+        after(4_030),
+        &popup(Popup::Explain(Page { dashboards: true, ..rss })),
+    );
     snapshots("limit_typed", &leak, &near, &popup(Popup::Limit(Line::new("50M".into()))));
     let pid = leak.iter().find_map(|stamped| match &stamped.event {
         Event::Running { host_pid, .. } => *host_pid,

@@ -64,8 +64,8 @@ fn a_sort_that_sized_itself_by_the_machine_is_killed_and_one_that_did_not_has_hi
 
 #[test]
 fn what_dd_fills_is_cache_that_can_go_and_nobody_dies() {
-    shows("dd-cache", None, &["■ exited 0", "OOM kills 0", "limit hits 6217", "47.7M file"]);
-    let then = screen("dd-cache", Some(0.1), 120, 40);
+    shows("dd-cache", None, &["■ exited 0", "OOM kills 0", "limit hits 257", "M file"]);
+    let then = screen("dd-cache", Some(0.3), 120, 40);
     let (held, cache) = (then.matches('█').count(), then.matches('▒').count());
     assert!(cache > 20 * held, "{held} cells are held, {cache} can go:\n{then}");
 }

@@ -27,7 +27,7 @@ pub fn stroke(
     let mut before: Option<u16> = None;
     for (n, value) in values.enumerate() {
         let x = rows.x + n as u16;
-        let row = value.map(|bytes| (scale.level(bytes) / 8) as u16).filter(|row| *row < rows.height);
+        let row = value.and_then(|bytes| scale.row(bytes)).filter(|row| *row < rows.height);
         let Some(row) = row else {
             before = None;
             continue;

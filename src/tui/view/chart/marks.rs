@@ -50,7 +50,7 @@ pub fn render(buffer: &mut Buffer, area: Rect, rows: Rect, run: &Run, scale: &Sc
 pub fn hits(buffer: &mut Buffer, rows: Rect, columns: &[Option<Point>], scale: &Scale, theme: &Theme) {
     for (n, point) in columns.iter().enumerate() {
         let Some(limit) = point.filter(|point| point.hits > 0).and_then(|point| point.limit.bytes()) else { continue };
-        let row = (scale.level(limit) / 8) as u16;
+        let Some(row) = scale.row(limit) else { continue };
         if row < rows.height {
             let cell = &mut buffer[(rows.x + n as u16, rows.bottom() - 1 - row)];
             // A line that steps here says more.
@@ -119,14 +119,14 @@ pub fn time_axis(buffer: &mut Buffer, area: Rect, origin: Duration, from: Durati
     let span = (end - from).as_secs_f64();
     let step = round_time(span * 12.0 / f64::from(area.width).max(1.0));
     let start = (from - origin.min(from)).as_secs_f64();
-    let mut tick = (start / step).ceil() * step;
-    while tick <= start + span {
+    let first = (start / step).ceil();
+    // Counted, not added up: of times far from 0 a small step is nothing.
+    for tick in (0..area.width).map(|n| (first + f64::from(n)) * step).take_while(|tick| *tick <= start + span) {
         let x = area.x + ((tick - start) / span * f64::from(area.width)) as u16;
         let text = time_label(tick, step);
         if x + text.len() as u16 + 1 < area.right() {
             buffer.set_string(x, y, "┬", theme.dim);
             buffer.set_string(x + 1, y, &text, theme.dim);
         }
-        tick += step;
     }
 }

@@ -160,7 +160,7 @@ fn dragged(buffer: &mut Buffer, rows: Rect, held: u64, scale: &Scale, view: &Vie
         None => ("", "from the next run on".into(), Weight::Plain),
     };
     let text = super::fit(&format!(" limit {}  {sign} {text} ", size(held)), usize::from(rows.width));
-    let y = (rows.bottom() - 1).saturating_sub((scale.level(held) / 8) as u16).clamp(rows.y, rows.bottom() - 1);
+    let y = (rows.bottom() - 1).saturating_sub(scale.row(held).unwrap_or(u16::MAX)).clamp(rows.y, rows.bottom() - 1);
     let y = if y > rows.y { y - 1 } else { y + 1 };
     buffer.set_string(rows.x, y, text, view.theme.weight(weight));
 }

@@ -52,6 +52,11 @@ impl Scale {
         (bytes as f64 / self.top * f64::from(self.rows) * 8.0).round() as u32
     }
 
+    /// The row that this is in, counted from the bottom; it may be above the picture.
+    pub fn row(&self, bytes: u64) -> Option<u16> {
+        u16::try_from(self.level(bytes) / 8).ok()
+    }
+
     /// The size that a row stands for, counted from the bottom: what its middle shows.
     pub fn bytes(&self, row: u16) -> u64 {
         (self.top * (f64::from(row) + 0.5) / f64::from(self.rows)) as u64

@@ -16,8 +16,8 @@ pub fn round_up(bytes: f64) -> f64 {
 /// The next round time, in seconds.
 pub fn round_time(seconds: f64) -> f64 {
     let steps = [
-        0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0,
-        600.0,
+        0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0,
+        60.0, 120.0, 300.0, 600.0,
     ];
     let hours = (seconds / 3600.0).ceil() * 3600.0;
     steps.iter().copied().find(|s| *s >= seconds).unwrap_or(hours)
@@ -25,12 +25,21 @@ pub fn round_time(seconds: f64) -> f64 {
 
 /// A time on an axis whose ticks are `step` seconds apart.
 pub fn time_label(seconds: f64, step: f64) -> String {
+    // As many digits as tell neighbours apart.
+    let digits = [1.0, 0.1, 0.01, 0.001].iter().position(|unit| step >= *unit * 0.999).unwrap_or(4);
+    let trimmed = |text: String| if digits == 1 { text.replace(".0s", "s") } else { text };
     match step {
-        _ if seconds < 0.0005 => "0".into(),
+        _ if seconds < step / 2.0 => "0".into(),
+        s if s < 0.001 && seconds < 1.0 => format!("{:.1}ms", seconds * 1000.0),
         s if s < 0.1 && seconds < 1.0 => format!("{:.0}ms", seconds * 1000.0),
-        s if s < 1.0 => format!("{seconds:.1}s").replace(".0s", "s"),
-        _ if seconds < 60.0 => format!("{seconds:.0}s"),
-        _ => format!("{}:{:02}", seconds as u64 / 60, seconds as u64 % 60),
+        _ if seconds < 60.0 => trimmed(format!("{seconds:.digits$}s")),
+        _ => {
+            let width = if digits == 0 { 2 } else { digits + 3 };
+            // In whole units of the last digit, so that nothing is rounded up to 60.
+            let unit = 10f64.powi(digits as i32);
+            let (minute, all) = ((60.0 * unit) as u64, (seconds * unit).round() as u64);
+            format!("{}:{:0width$.digits$}", all / minute, (all % minute) as f64 / unit)
+        }
     }
 }
 
@@ -52,5 +61,10 @@ mod tests {
         assert_eq!(time_label(1.5, 0.5), "1.5s");
         assert_eq!(time_label(2.0, 0.5), "2s");
         assert_eq!(time_label(75.0, 15.0), "1:15");
+        // Neighbours are told apart, however close.
+        assert_eq!([7.71, 7.72].map(|s| time_label(s, 0.01)), ["7.71s", "7.72s"]);
+        assert_eq!([0.0123, 0.0124].map(|s| time_label(s, 0.0001)), ["12.3ms", "12.4ms"]);
+        assert_eq!([65.5, 65.6].map(|s| time_label(s, 0.1)), ["1:05.5", "1:05.6"]);
+        assert_eq!(time_label(0.0004, 0.0002), "0.4ms");
     }
 }

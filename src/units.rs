@@ -135,7 +135,9 @@ impl Limit {
         let explain = |why: String| format!("'{typed}' {why}; try {accepted}");
         let (sign, rest) = match typed.as_bytes().first() {
             Some(b'+') => (1, &typed[1..]),
-            Some(b'-') if typed != "-1" => (-1, &typed[1..]),
+            // docker's word for no limit, which here would be one byte less: neither is guessed.
+            Some(b'-') if typed == "-1" => return Err(explain("is no edit; no limit is max".into())),
+            Some(b'-') => (-1, &typed[1..]),
             _ => (0, typed),
         };
         let base = current.bytes();

@@ -231,7 +231,7 @@ fn a_group_that_was_not_joined_is_greyed_and_the_next_run_has_it() {
         t.keys("\r");
     }
     close(&mut t);
-    t.keys("K");
+    t.keys("KK"); // asked, and meant
     t.wait_ended();
     t.keys("s");
     t.wait_text("┌ settings");

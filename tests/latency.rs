@@ -126,7 +126,7 @@ fn a_steady_picture_costs_little_to_draw() {
             println!("{cols}x{rows}: {frames} frames in 2 s, frozen");
             assert!(frames <= 5, "{cols}x{rows}: {frames} frames");
         }
-        t.keys("K");
+        t.keys("KK"); // asked, and meant
         t.wait_ended();
         written(&mut t, 0.5);
         assert_eq!(written(&mut t, 1.2), 0, "{cols}x{rows}: after the end");

@@ -241,7 +241,7 @@ fn on_the_screen_a_paused_workload_is_raised_let_go_or_killed() {
     assert_eq!(t.end(), 137);
     // Killed by the user.
     let mut t = start("90M");
-    t.keys("K");
+    t.keys("KK"); // asked, and meant
     t.wait_text("while it was paused at its limit");
     t.keys("q");
     assert_eq!(t.end(), 137);

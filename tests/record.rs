@@ -191,7 +191,7 @@ fn on_the_screen_the_loss_is_said_at_once_and_again_at_the_end() {
     let mut t = common::terminal::Terminal::start(command, 200, 50);
     t.wait_text("not recorded any more: cannot write /dev/full: No space left");
     t.wait_text("running");
-    t.keys("K");
+    t.keys("KK"); // asked, and meant
     t.wait_text("was ended by SIGKILL");
     t.keys("q");
     t.end();

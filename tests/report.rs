@@ -169,14 +169,14 @@ fn edits_and_output_are_in_the_report_and_an_earlier_run_is_had_by_its_number() 
     t.wait_text("limit 64M → 80M");
     t.keys("=48M\r");
     t.wait_text("limit 80M → 48M");
-    t.keys("K");
+    t.keys("KK"); // asked, and meant
     t.wait_text("SIGKILL");
     t.keys("r");
     t.wait_text("run 2");
     // On lines of their own: the command line says it as well.
     let said = |screen: &str| screen.lines().filter(|line| line.trim() == "half a €").count();
     t.wait("the second run's output", |screen| said(screen) >= 2);
-    t.keys("K");
+    t.keys("KK"); // asked, and meant
     t.wait("the second end", |screen| screen.contains("run 2") && screen.matches("SIGKILL").count() >= 2);
     t.keys("q");
     t.end();

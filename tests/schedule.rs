@@ -200,7 +200,7 @@ fn on_the_screen_a_schedule_goes_on_after_a_key_and_starts_again_with_the_next_r
     t.wait_text("limit 200M → 180M, by you");
     t.wait_text("limit 180M → 120M, by the schedule");
     assert_eq!(limit_of(&group), 120 * M);
-    t.keys("K");
+    t.keys("KK"); // asked, and meant
     t.wait_ended();
     t.wait_text("next run 200M");
     t.keys("r");

@@ -225,7 +225,7 @@ fn the_keys_move_the_limit_and_the_kernel_follows() {
     t.wait("the dialog gone", |s| !s.contains("is not a size"));
     t.keys("=max\r");
     t.wait_text("limit 150M → max, by you");
-    t.keys("K");
+    t.keys("KK"); // asked, and meant
     t.wait_text("SIGKILL");
     t.wait_text("by you");
     t.keys("q");
@@ -677,7 +677,7 @@ fn a_workload_is_frozen_and_goes_on() {
     } else {
         t.wait_text("the sandbox cannot be frozen");
     }
-    t.keys("K"); // the end comes whether it is frozen or not
+    t.keys("KK"); // asked, and meant // the end comes whether it is frozen or not
     t.wait_text("SIGKILL");
     t.keys("q");
     assert_eq!(t.end(), 137);

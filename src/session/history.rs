@@ -72,11 +72,6 @@ impl History {
         }
     }
 
-    /// The newest point at a moment, or before it.
-    pub fn at(&self, moment: Duration) -> Option<&Point> {
-        self.points[..self.points.partition_point(|p| p.at <= moment)].last()
-    }
-
     /// Merges neighbours in the older half, so that the newest stay as they were sampled.
     fn thin(&mut self) {
         let old = self.points.len() / 2;
@@ -98,9 +93,11 @@ impl History {
             *slot = Some(slot.map_or(*point, |before| merge(before, *point)));
         }
         let before = first.checked_sub(1).map(|n| Point { hits: 0, ..self.points[n] });
-        let last = columns.iter().rposition(Option::is_some).unwrap_or(0);
+        // Between two samples the first one holds, also where neither is in sight.
+        let goes_on = self.points.last().is_some_and(|last| last.at > to);
+        let last = columns.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         let mut held = before;
-        for slot in columns.iter_mut().take(last + 1) {
+        for slot in columns.iter_mut().take(if goes_on { n } else { last }) {
             match slot {
                 Some(point) => held = Some(Point { peak: point.usage, hits: 0, ..*point }),
                 None => *slot = held,
@@ -108,6 +105,18 @@ impl History {
         }
         columns
     }
+}
+
+/// The same where what was last seen is taken to hold on: up to the end.
+pub fn held(mut columns: Vec<Option<Point>>) -> Vec<Option<Point>> {
+    let mut last = None;
+    for slot in &mut columns {
+        match slot {
+            Some(point) => last = Some(Point { peak: point.usage, hits: 0, ..*point }),
+            None => *slot = last,
+        }
+    }
+    columns
 }
 
 fn merge(a: Point, b: Point) -> Point {

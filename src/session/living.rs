@@ -8,7 +8,17 @@ use crate::event::ProcessChanges;
 /// How many dead processes a run keeps to show.
 pub(super) const DEAD_KEPT: usize = 32;
 
+/// A process that uses CPU time is read at least as often as this, where there are few; where there are many they are read in turns.
+const READ_EVERY: Duration = Duration::from_secs(3);
+const READ_IN_TURNS: Duration = Duration::from_secs(20);
+const FEW: usize = 100;
+
 impl Run {
+    /// A process's CPU use now, in percent of one core.
+    pub fn cpu(&self, row: &Row, now: Duration) -> f64 {
+        row.cpu_now(now, if self.processes.len() <= FEW { READ_EVERY } else { READ_IN_TURNS })
+    }
+
     /// Takes in what changed.
     pub(super) fn processes_changed(&mut self, at: Duration, changes: &ProcessChanges) {
         self.held_then = self.parts().held;

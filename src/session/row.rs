@@ -11,7 +11,7 @@ pub struct Row {
     /// What is known of it.
     pub process: Process,
     /// CPU use over its last two readings, in percent of one core.
-    pub cpu: f64,
+    pub(super) cpu: f64,
     /// Its part of the memory that it has mapped, and when that was read.
     pub share: Option<(Duration, Share)>,
     /// When it died.
@@ -41,6 +41,11 @@ impl Row {
             self.cpu = usage.cpu_ms.saturating_sub(before) as f64 * 100.0 / elapsed as f64;
             self.cpu_read = (at, usage.cpu_ms);
         }
+    }
+
+    /// CPU use now, in percent of one core: one whose time has not moved for so long is idle, and nothing more is told of it.
+    pub fn cpu_now(&self, now: Duration, patience: Duration) -> f64 {
+        if now.saturating_sub(self.cpu_read.0) > patience { 0.0 } else { self.cpu }
     }
 
     /// How fast it grows now, in bytes a second; 0 for one that does not. All were looked at `looked` for the last time.

@@ -73,6 +73,11 @@ pub enum Whom {
 
 impl Verdict {
     /// Whether somebody is killed: nothing does that without being asked once more.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Verdict::Refused { .. })
+    }
+
+    /// Whether somebody is killed.
     pub fn kills(&self) -> bool {
         matches!(self, Verdict::Kills { .. })
     }

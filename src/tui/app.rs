@@ -67,6 +67,8 @@ pub enum Popup {
     ConfirmQuit,
     /// Whether to end a workload that lives, and run it again.
     ConfirmRerun,
+    /// Whether to kill it.
+    ConfirmKill,
 }
 
 /// The card of a kill: which, and how far it is scrolled.
@@ -234,7 +236,7 @@ impl App {
             Action::Redo => return self.step_to(session, self.undo.forward(), Kind::Redo),
             Action::Rerun if session.is_alive() => self.popup = Popup::ConfirmRerun,
             Action::Rerun => return vec![Effect::Command(Command::Rerun)],
-            Action::Kill if session.is_alive() => return vec![Effect::Command(Command::Stop(nix::libc::SIGKILL))],
+            Action::Kill if session.is_alive() => self.popup = Popup::ConfirmKill,
             Action::Open if session.is_held() => return vec![Effect::Command(Command::Go)],
             Action::Open => {
                 return self.open(session).map(|action| self.update(session, action)).unwrap_or_default();
@@ -250,7 +252,7 @@ impl App {
             Action::Drag(limit) => self.drag = Some(limit),
             Action::Drop => return self.let_go(session),
             Action::Explain => self.popup = Popup::Explain(Page::of(self.focus)),
-            Action::ExplainOf(region) => self.popup = Popup::Explain(Page::of(region)),
+            Action::ExplainThat(page) => self.popup = Popup::Explain(page),
             Action::Filter => self.popup = Popup::Filter(Input::new(self.filter_now().to_string())),
             Action::Order { forward } => {
                 (self.focus, self.cursor) = (Focus::Processes, None);
@@ -269,6 +271,7 @@ impl App {
             Action::RaiseAndGoOn => return self.raise_and_go_on(session),
             Action::LetItBeKilled => return self.let_it_be_killed(),
             Action::Freeze if session.run().is_some_and(|run| run.is_paused()) => self.show_pause(session),
+            Action::Freeze if session.is_held() => {} // it does not run yet
             Action::Freeze if session.is_alive() => {
                 let frozen = session.run().is_some_and(|run| run.settings.frozen == Some(true));
                 return vec![Effect::Command(Command::Freeze(!frozen))];
@@ -282,7 +285,8 @@ impl App {
             }
             Action::FocusNext => self.focus = self.focus.next(),
             Action::FocusPrevious => self.focus = self.focus.next().next().next(),
-            Action::TypeOn => self.type_to(true),
+            Action::TypeOn if self.alive => self.type_to(true),
+            Action::TypeOn => {}
             Action::TypeOrNot => self.type_to(!self.is_typing()),
             Action::Enlarge => self.enlarged = !self.enlarged,
             Action::Scroll(by) => self.scroll(session, by),
@@ -327,6 +331,8 @@ impl App {
     fn confirm(&mut self, session: &Session) -> Vec<Effect> {
         match std::mem::take(&mut self.popup) {
             Popup::ConfirmQuit => vec![Effect::Quit],
+            Popup::ConfirmKill if !session.is_alive() => Vec::new(),
+            Popup::ConfirmKill => vec![Effect::Command(Command::Stop(nix::libc::SIGKILL))],
             Popup::ConfirmRerun if !session.is_alive() => vec![Effect::Command(Command::Rerun)],
             Popup::ConfirmRerun => {
                 self.rerun_at_end = true;

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use serde::Deserialize;
+use unicode_width::UnicodeWidthStr;
 
 use super::app::Focus;
 
@@ -67,6 +68,39 @@ pub fn texts() -> &'static Texts {
     READ.get_or_init(|| toml::from_str(TEXTS).unwrap_or_default())
 }
 
+/// How far a number may stand from its word, in columns.
+const NEAR: usize = 12;
+
+/// The words by which the screen names its numbers.
+const WORDS: [(&str, &str); 26] = [
+    ("usage", "usage"),
+    ("headroom", "headroom"),
+    ("full in", "full-in"),
+    ("full within", "full-in"),
+    ("peak", "peak"),
+    ("interval peak", "interval-peak"),
+    ("limit hits", "limit-hits"),
+    ("hit", "limit-hits"),
+    ("OOM kill", "oom-kills"),
+    ("waiting", "waiting"),
+    ("since", "since"),
+    ("anon", "anon"),
+    ("file", "file"),
+    ("cache", "file"),
+    ("shmem", "shmem"),
+    ("kernel", "kernel"),
+    ("swapped out", "swapped-out"),
+    ("soft limit", "soft-limit"),
+    ("limit", "limit"),
+    ("PID", "pid"),
+    ("CPU%", "cpu"),
+    ("RSS", "rss"),
+    ("SHARE", "share"),
+    ("BADNESS", "badness"),
+    ("NEXT", "next"),
+    ("sandtop ", "own-cost"),
+];
+
 /// What is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Page {
@@ -88,6 +122,20 @@ impl Page {
         Page { number: texts().number.iter().position(|number| number.id == id).unwrap_or(0), dashboards: false }
     }
 
+    /// Of the number that a line of the screen names nearest to this column, if it names one.
+    pub fn named(line: &str, column: usize) -> Option<Page> {
+        let spans = WORDS.iter().flat_map(|(word, id)| line.match_indices(word).map(move |(at, _)| (at, *word, *id)));
+        let distance = |at: usize, word: &str| {
+            let (from, to) = (line[..at].width(), line[..at].width() + word.width());
+            if column < from { from - column } else { (column + 1).saturating_sub(to) }
+        };
+        // Of words that are as near the longer one: "limit hits" before "limit".
+        let nearest = spans.min_by_key(|(at, word, _)| (distance(*at, word), std::cmp::Reverse(word.len())));
+        let (_, _, id) = nearest.filter(|(at, word, _)| distance(*at, word) <= NEAR)?;
+        let number = texts().number.iter().position(|number| number.id == id)?;
+        Some(Page { number, dashboards: false })
+    }
+
     /// To the other page, and back.
     pub fn turn(&mut self) {
         self.dashboards = !self.dashboards;
@@ -103,6 +151,22 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_found_by_the_word_beside_it() {
+        let id =
+            |line: &str, column: usize| Page::named(line, column).map(|page| texts().number[page.number].id.clone());
+        let line = " usage   79.9M of 80M  ▕███▏  99%    79.2M anon   30.3M file";
+        assert_eq!(id(line, 10).as_deref(), Some("usage"));
+        assert_eq!(id(line, 40).as_deref(), Some("anon"));
+        assert_eq!(id(line, 53).as_deref(), Some("file"));
+        assert_eq!(id(" peak 100M   limit hits 144   OOM kills 2", 16).as_deref(), Some("limit-hits"));
+        assert_eq!(id("   PID  CPU%     RSS  SHARE", 9).as_deref(), Some("cpu"));
+        assert_eq!(id("stress: info: nothing", 3), None);
+        for (word, id) in WORDS {
+            assert!(texts().number.iter().any(|number| number.id == id), "{word}");
+        }
+    }
 
     #[test]
     fn the_texts_are_whole_and_short() {

@@ -6,6 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{
     app::{App, Focus, Popup},
+    explain::Page,
     keys::{self, Table},
     knobs::Panel,
     menu::{Menu, Stage},
@@ -93,8 +94,8 @@ pub enum Action {
     Drop,
     /// What the numbers mean.
     Explain,
-    /// The same, of those of this region.
-    ExplainOf(Focus),
+    /// The same, from this one on.
+    ExplainThat(Page),
     /// Ask what the list is filtered by.
     Filter,
     /// The processes are ordered by the next column, or the one before.
@@ -183,10 +184,11 @@ pub fn action(app: &App, key: KeyEvent) -> Option<Action> {
             _ if is_scroll(app, key) => bound(app, key),
             _ => None,
         },
-        Popup::ConfirmQuit | Popup::ConfirmRerun => match key.code {
+        Popup::ConfirmQuit | Popup::ConfirmRerun | Popup::ConfirmKill => match key.code {
             KeyCode::Enter | KeyCode::Char('y' | 'Y') => Some(Action::Confirm),
             KeyCode::Esc | KeyCode::Char('n' | 'N') => Some(Action::Cancel),
-            // Who presses q or Ctrl-C again means it.
+            // Who presses the key again means it.
+            KeyCode::Char('K') if matches!(app.popup, Popup::ConfirmKill) => Some(Action::Confirm),
             KeyCode::Char('q') if matches!(app.popup, Popup::ConfirmQuit) => Some(Action::Confirm),
             KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Action::Confirm),
             _ => None,

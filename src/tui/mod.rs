@@ -38,7 +38,7 @@ use ratatui::layout::Rect;
 
 use crate::{
     error::{EXIT_FAILED, Error, Result, panic_if_asked},
-    event::{Author, Command, Event, Note, Stamped},
+    event::{Author, Command, Event, Note, Stamped, terminal_size},
     headless::tell,
     plan::Plan,
     sentences::Language,
@@ -62,6 +62,9 @@ const IDLE: Duration = Duration::from_millis(500);
 
 /// How long after a key what is printed is taken for its echo.
 const ECHO: Duration = Duration::from_millis(50);
+
+/// Keys that come so soon after a program that had them gave them back by itself were meant for it: they are no commands.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// The most time that events are taken in for before the keys are looked at again.
 const TURN: Duration = Duration::from_millis(8);
@@ -95,6 +98,7 @@ pub fn run(mut plan: Plan, looks: Looks) -> Result<u8> {
         drawn: None,
         dirty: true,
         pressed: false,
+        let_go: None,
         typed: None,
         quitting: false,
         meter: Meter::new(),
@@ -116,7 +120,8 @@ pub fn run(mut plan: Plan, looks: Looks) -> Result<u8> {
 
 fn size() -> Result<Rect> {
     let (cols, rows) = crossterm::terminal::size().map_err(|e| Error::sys("learn the terminal's size", e))?;
-    Ok(Rect::new(0, 0, cols.max(1), rows.max(1)))
+    let (rows, cols) = terminal_size(rows, cols); // some say that they are as large as can be said
+    Ok(Rect::new(0, 0, cols, rows))
 }
 
 /// The input thread: it blocks in the terminal, and is left behind at the end. What was typed before comes first.
@@ -151,6 +156,8 @@ struct Ui {
     dirty: bool,
     /// A key came since: what it did is shown at once.
     pressed: bool,
+    /// When the program that had the keys gave them back by itself.
+    let_go: Option<Instant>,
     /// When a key was last typed to the workload: what it prints soon after is shown at once too.
     typed: Option<Instant>,
     /// The user wants to leave; the workload is ending.
@@ -291,7 +298,11 @@ impl Ui {
         }
         let answers = self.shown.take(stamped);
         self.app.scrolled_back = self.shown.pane.scrolled_back(); // further, where lines came: the place stays
+        let typing = self.app.is_typing();
         self.app.observe_terminal(self.shown.pane.screen().alternate_screen());
+        if typing && !self.app.is_typing() {
+            self.let_go = Some(Instant::now());
+        }
         self.shown.pane.scroll_back(self.app.scrolled_back);
         if !answers.is_empty() {
             self.supervisor.command(Command::Input(answers));
@@ -310,7 +321,9 @@ impl Ui {
     }
 
     fn input(&mut self, event: TerminalEvent) -> Result<Next> {
+        self.let_go = self.let_go.filter(|at| at.elapsed() < GRACE);
         let actions = match event {
+            TerminalEvent::Key(_) if self.let_go.is_some() => Vec::new(), // it was meant for the program
             TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
                 input::action(&self.app, key).into_iter().collect()
             }
@@ -321,6 +334,7 @@ impl Ui {
             }
             TerminalEvent::Resize(..) => {
                 self.screen.repaint()?;
+                self.app.drag = None; // the rows are others now
                 self.fit_pane()?;
                 Vec::new()
             }
@@ -394,7 +408,9 @@ impl Ui {
     fn fit_pane(&mut self) -> Result<()> {
         let regions = Regions::new(size()?, &self.app, 0);
         let size = regions.pane_size();
-        if size != self.pane_size && regions.output.height > 0 {
+        // What has ended prints nothing again: its last screen stays whole, and a screen that is too small for anything is not its size.
+        let small = regions.is_too_small();
+        if size != self.pane_size && regions.output.height > 0 && !small && self.shown.session.is_alive() {
             self.pane_size = size;
             let (rows, cols) = size;
             self.shown.pane.resize(rows, cols);

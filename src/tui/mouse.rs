@@ -1,13 +1,18 @@
 //! What the mouse means: a click focuses and chooses, the wheel scrolls what it is over, and the limit's line can be dragged. Pure.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
-use ratatui::layout::{Position, Rect};
+use ratatui::{
+    Terminal,
+    backend::TestBackend,
+    layout::{Position, Rect},
+};
 
 use super::{
     app::{Focus, Popup},
+    explain::Page,
     input::{Action, Play},
     replay,
-    view::{Regions, SMALLEST, View, chart, events, processes},
+    view::{self, Regions, SMALLEST, View, chart, events, processes},
 };
 use crate::units::Limit;
 
@@ -34,15 +39,28 @@ pub fn actions(view: &View, area: Rect, event: MouseEvent) -> Vec<Action> {
         MouseEventKind::Up(MouseButton::Left) if view.app.drag.is_some() => vec![Action::Drop],
         _ if !matches!(view.app.popup, Popup::None) => over(view, event),
         MouseEventKind::Down(MouseButton::Left) => click(view, &regions, at),
-        MouseEventKind::Down(MouseButton::Right) => {
-            region_at(&regions, at).map(Action::ExplainOf).into_iter().collect()
-        }
+        MouseEventKind::Down(MouseButton::Right) => vec![Action::ExplainThat(pointed(view, &regions, area, at))],
         MouseEventKind::ScrollUp | MouseEventKind::ScrollDown => {
             let by = if event.kind == MouseEventKind::ScrollUp { -WHEEL } else { WHEEL };
             region_at(&regions, at).map(|region| Action::ScrollIn(region, by)).into_iter().collect()
         }
         _ => Vec::new(),
     }
+}
+
+/// What is explained where the mouse points: the number that stands there, of a process that of its column, else what the region is about.
+fn pointed(view: &View, regions: &Regions, area: Rect, at: Position) -> Page {
+    let region = region_at(regions, at);
+    let row = if region == Some(Focus::Processes) { regions.processes.y + 1 } else { at.y };
+    let inside = !matches!(region, Some(Focus::Output | Focus::Events));
+    let named = || {
+        let mut terminal = Terminal::new(TestBackend::new(area.width, area.height)).ok()?;
+        let drawn = terminal.draw(|frame| view::render(frame, view)).ok()?;
+        let cells = (0..area.width).map(|x| drawn.buffer[(x, row)].symbol());
+        Page::named(&cells.collect::<String>(), usize::from(at.x))
+    };
+    let page = if inside && region != Some(Focus::Memory) || at.y == regions.chart.y { named() } else { None };
+    page.unwrap_or_else(|| Page::of(region.unwrap_or(view.app.focus)))
 }
 
 /// Over something that is open the wheel scrolls it, and a click closes what only tells.

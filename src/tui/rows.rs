@@ -73,12 +73,12 @@ impl Order {
     }
 
     /// The largest of a number first, the first of a name or pid.
-    fn compare(&self, a: &Row, b: &Row, places: &HashMap<i32, usize>) -> Ordering {
+    fn compare(&self, a: &Row, b: &Row, cpu: impl Fn(&Row) -> f64, places: &HashMap<i32, usize>) -> Ordering {
         let (p, q) = (&a.process, &b.process);
         let place = |row: &Row| places.get(&row.process.host_pid).copied().unwrap_or(usize::MAX);
         let ordering = match self.by {
             Column::Pid => Ordering::Equal,
-            Column::Cpu => b.cpu.total_cmp(&a.cpu),
+            Column::Cpu => cpu(b).total_cmp(&cpu(a)),
             Column::Rss => q.usage.rss.cmp(&p.usage.rss),
             Column::Swap => q.usage.swap.cmp(&p.usage.swap),
             Column::Threads => q.usage.threads.cmp(&p.usage.threads),
@@ -137,7 +137,7 @@ pub fn listed<'a>(run: &'a Run, now: Duration, order: &Order) -> Vec<(usize, &'a
         places.extend(line.iter().enumerate().map(|(place, of)| (of.row.process.host_pid, place)));
     }
     if order.by != Column::Pid || order.reversed {
-        rows.sort_by(|a, b| order.compare(a, b, &places));
+        rows.sort_by(|a, b| order.compare(a, b, |row| run.cpu(row, now), &places));
     }
     if order.flat || !order.filter.is_empty() {
         return rows.into_iter().map(|row| (0, row)).collect();

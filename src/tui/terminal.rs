@@ -12,9 +12,12 @@ use crossterm::{
     style::Print,
     terminal::{self, BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen},
 };
-use ratatui::{Terminal, backend::CrosstermBackend};
+use ratatui::{Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    event::terminal_size,
+};
 
 /// Mouse: presses, releases, drags and the wheel (1002), with coordinates of any size (1006). Motion without a button is not asked for: over a slow
 /// line it would be a flood.
@@ -42,7 +45,12 @@ impl Screen {
         MOUSE.store(mouse, Ordering::SeqCst);
         let failed = |e: io::Error| Error::sys("set up the terminal", e);
         enter().map_err(failed)?;
-        match Terminal::new(CrosstermBackend::new(Whole::default())) {
+        // Of a size of our own: ratatui would follow the terminal to any.
+        let made = size().and_then(|area| {
+            let options = TerminalOptions { viewport: Viewport::Fixed(area) };
+            Terminal::with_options(CrosstermBackend::new(Whole::default()), options)
+        });
+        match made {
             Ok(terminal) => Ok(Screen { terminal }),
             Err(e) => {
                 give_back();
@@ -69,9 +77,9 @@ impl Screen {
     /// When the terminal is gone.
     pub fn repaint(&mut self) -> Result<()> {
         let failed = |e: io::Error| Error::sys("draw", e);
-        let (cols, rows) = terminal::size().map_err(failed)?;
+        let area = size().map_err(failed)?;
         queue!(self.terminal.backend_mut(), terminal::Clear(terminal::ClearType::All)).map_err(failed)?;
-        self.terminal.resize(ratatui::layout::Rect::new(0, 0, cols, rows)).map_err(failed)
+        self.terminal.resize(area).map_err(failed)
     }
 }
 
@@ -121,6 +129,13 @@ impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// What is drawn on: no more than a screen can be.
+fn size() -> io::Result<Rect> {
+    let (cols, rows) = terminal::size()?;
+    let (rows, cols) = terminal_size(rows, cols);
+    Ok(Rect::new(0, 0, cols, rows))
 }
 
 fn enter() -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Limit, kernel_max, page_size, percent, plain_size};
+use super::{Limit, page_size, percent, plain_size};
 
 /// How far `-` and `+` move the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,9 @@ impl fmt::Display for Step {
     }
 }
 
+/// Steps go no further up than this, in bytes: no machine has so much, and what the kernel shows for no limit is not far.
+const LARGEST: u64 = 1 << 50;
+
 impl Limit {
     /// One step more (`up`) or less; `None` where there is no limit to move, or nothing would be left of it.
     pub fn nudged(self, up: bool, step: Step) -> Option<Limit> {
@@ -57,8 +60,7 @@ impl Limit {
             Step::Bytes(bytes) => bytes,
         };
         let step = step.max(page_size());
-        let target =
-            if up { now.saturating_add(step).min(kernel_max() - page_size()) } else { now.saturating_sub(step) };
+        let target = if up { now.saturating_add(step).min(LARGEST.max(now)) } else { now.saturating_sub(step) };
         Limit::rounded(target).ok()
     }
 }

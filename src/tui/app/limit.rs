@@ -38,6 +38,11 @@ impl App {
     /// The limit's line is let go: where it has moved, that is an edit like any other.
     pub(super) fn let_go(&mut self, session: &Session) -> Vec<Effect> {
         let target = self.drag.take().filter(|limit| Some(*limit) != self.limit_now(session));
+        if let Some(limit) = target.filter(|limit| session.verdict(*limit).is_some_and(|of| of.is_refused())) {
+            // A hand that slipped: what was said meanwhile is said again, and Enter tries it all the same.
+            self.popup = Popup::Limit(Line::new(limit.typed()));
+            return Vec::new();
+        }
         self.step_to(session, target, Kind::New)
     }
 

@@ -135,6 +135,7 @@ fn a_paused_workload_is_raised_by_a_quarter_let_go_or_killed() {
     applied(&mut app, 125);
     let kill = crate::event::Change::Oom(crate::event::OomPolicy::Kill);
     assert_eq!(press(&mut app, 'L'), [Effect::Command(Command::Change(kill))]);
+    assert_eq!(press(&mut app, 'K'), [], "it asks");
     assert_eq!(press(&mut app, 'K'), [Effect::Command(Command::Stop(nix::libc::SIGKILL))]);
     // What freezes and thaws otherwise must not undo a pause.
     app.popup = Popup::None;

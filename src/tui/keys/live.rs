@@ -28,7 +28,13 @@ pub static LIVE: &[Binding] = &[
         footer: "run again",
         action: Action::Rerun,
     },
-    Binding { id: "kill", keys: &["K"], help: "kill the workload", footer: "kill", action: Action::Kill },
+    Binding {
+        id: "kill",
+        keys: &["K"],
+        help: "kill the workload (asks; K again means it)",
+        footer: "kill",
+        action: Action::Kill,
+    },
     STORY,
     KNOBS,
     Binding {

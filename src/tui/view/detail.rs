@@ -87,7 +87,7 @@ fn facts(view: &View, run: &Run, row: &Row) -> Vec<(&'static str, String)> {
         ("oom_score_adj", usage.oom_score_adj.to_string()),
         ("badness", badness.unwrap_or_else(|| "–".into())),
         ("next to be killed", place.map_or("–".into(), |place| view.words.place(place))),
-        ("CPU", format!("{:.1} % now, {} ms in all", row.cpu, usage.cpu_ms)),
+        ("CPU", format!("{:.1} % now, {} ms in all", run.cpu(row, view.now), usage.cpu_ms)),
         ("threads, state", format!("{}, {}", usage.threads, usage.state)),
     ]);
     if let Some(died) = row.died {

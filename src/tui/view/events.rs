@@ -1,7 +1,7 @@
 //! What happened, as sentences, the newest on top.
 
 use ratatui::{Frame, layout::Rect, style::Style};
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{View, fit, put, rule, span};
 use crate::{
@@ -135,7 +135,7 @@ fn sign(entry: &Entry, weight: Weight) -> &'static str {
     }
 }
 
-/// Breaks a sentence at spaces.
+/// Breaks a sentence at spaces, and a word that is longer than a line where the line ends.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -146,7 +146,16 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        if word.width() <= width || width < 2 {
+            line.push_str(word);
+            continue;
+        }
+        for c in word.chars() {
+            if !line.is_empty() && line.width() + c.width().unwrap_or(0) > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(c);
+        }
     }
     lines.push(line);
     lines
@@ -160,5 +169,6 @@ mod tests {
     fn sentences_break_at_spaces() {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("", 7), [""]);
+        assert_eq!(wrap("a longword b", 4), ["a", "long", "word", "b"]);
     }
 }

@@ -63,6 +63,8 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     );
     let columns = |keys: &[(String, &str)]| keys.iter().map(|(k, f)| k.width() + f.width() + 3).sum::<usize>();
     // What gives way where room is short; never the help and the way out.
+    let own = view.own.map(|own| format!("sandtop {own} ")).filter(|own| usize::from(area.width) >= own.width() + 60);
+    let room = usize::from(area.width).saturating_sub(own.as_ref().map_or(0, |own| own.width() + 1));
     for less in [
         "undo",
         "settings",
@@ -78,7 +80,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         "next event",
         "limit",
     ] {
-        if columns(&keys) > usize::from(area.width) {
+        if columns(&keys) > room {
             keys.retain(|(_, footer)| *footer != less);
         }
     }
@@ -87,12 +89,8 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         [span(format!("{lead}{key}"), theme.key), span(format!(" {footer}"), Style::new())]
     });
     let spans: Vec<_> = spans.collect();
-    let used = width(&spans);
     put(frame, area, spans);
-    // Our own cost, in the corner, where nothing else stands.
-    if let Some(own) = view.own.map(|own| format!("sandtop {own} "))
-        && used + own.width() + 2 <= usize::from(area.width)
-    {
+    if let Some(own) = own {
         let columns = own.width() as u16;
         put(frame, Rect { x: area.right() - columns, width: columns, ..area }, vec![span(own, theme.dim)]);
     }

@@ -100,7 +100,7 @@ fn bar(view: &View, run: &Run, target: Option<Limit>, columns: usize) -> Line<'s
     let most = most.min(run.usage().max(1).saturating_mul(4)).max(1);
     let cells = columns.saturating_sub(2).max(1);
     let place = |bytes: u64| ((bytes.min(most) as f64 / most as f64) * (cells - 1) as f64).round() as usize;
-    let (held, used) = (place(parts.held), place(run.usage()));
+    let (held, used) = (place(parts.held), place(parts.held.saturating_add(parts.cache)));
     let mark = |limit: Option<u64>| if limit.is_some_and(|bytes| bytes > most) { "▸" } else { "┃" };
     let cell = |n: usize| match n {
         n if Some(n) == then.map(place) => (mark(then), theme.act),

@@ -142,6 +142,11 @@ impl Regions {
         }
     }
 
+    /// Whether there is too little room for a screen.
+    pub fn is_too_small(&self) -> bool {
+        self.header.width < SMALLEST.0 || self.footer.bottom() < SMALLEST.1
+    }
+
     /// The size of the workload's terminal: rows and columns.
     pub fn pane_size(&self) -> (u16, u16) {
         (self.output.height.saturating_sub(1).max(1), self.output.width.max(1))

@@ -29,6 +29,8 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
             question(frame, area, view, "The workload still runs.", "End it, and quit?")
         }
         Popup::ConfirmQuit => question(frame, area, view, "The workload has ended.", "Quit?"),
+        Popup::ConfirmKill if view.app.alive => question(frame, area, view, "The workload still runs.", "Kill it?"),
+        Popup::ConfirmKill => question(frame, area, view, "The workload has ended.", "Close?"),
         Popup::ConfirmRerun if view.app.alive => {
             question(frame, area, view, "The workload still runs.", "End it, and run it again?");
         }

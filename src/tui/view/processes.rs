@@ -69,7 +69,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let order = &view.app.order;
     let title = match order.filter.as_str() {
         "" => format!("processes {alive}"),
-        filter => format!("processes /{}", visible(filter)),
+        filter => format!("processes /{} of {alive}", visible(filter)),
     };
     let line = |n: u16| Rect { y: area.y + 1 + n, height: 1, ..area };
     let columns = Columns::new(area.width);
@@ -213,7 +213,7 @@ fn process(view: &View, run: &Run, next: &Line, (depth, row): (usize, &Row), col
     let counted = place.and_then(|place| place.counted).map(signed).unwrap_or_default();
     let (middle, said) = columns.middle(place.is_some_and(|place| place.grows), &share, &counted, &said);
     let style = if place.is_some_and(|place| place.place == 0) { view.theme.warning } else { Style::new() };
-    let start = format!("{pid:>6} {:>5.1} {rss:>8}{}{middle}", row.cpu, columns.more(row));
+    let start = format!("{pid:>6} {:>5.1} {rss:>8}{}{middle}", run.cpu(row, view.now), columns.more(row));
     let room = columns.width.saturating_sub(start.width() + said.width());
     let command = fit(&format!("{branch}{command}"), room);
     vec![span(start, Style::new()), span(said, style), span(command, Style::new())]

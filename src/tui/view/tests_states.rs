@@ -153,11 +153,32 @@ fn the_cursor_reads_out_what_was_and_the_picture_stands_still() {
     for _ in 0..3 {
         app.update(&session, crate::tui::input::Action::Zoom { closer: true });
     }
-    let terminal = frame_of(events, |_| false, app, (120, 40), &Theme::new(true));
+    let terminal = frame_of(events.clone(), |_| false, app, (120, 40), &Theme::new(true));
     insta::assert_snapshot!("cursor_120x40", terminal.backend());
     let text = terminal.backend().to_string();
     let rule = text.lines().find(|line| line.contains("memory")).expect("a rule");
     for part in ["at 0:00.7", "usage 100M", "limit 100M", "anon 60.", "cache 3"] {
         assert!(rule.contains(part), "{part}: {rule}");
     }
+}
+
+#[test]
+fn a_spike_that_is_seen_is_read_out() {
+    // A hundred seconds at 10M, with one sample of 90M in the middle, under a limit that was hit then.
+    let mut events = with_processes(0, &["none"]);
+    for n in 1..=1000u64 {
+        let spike = n == 500;
+        let usage = if spike { 90 << 20 } else { 10 << 20 };
+        let sample = Sample { usage, limit_hits: Some(if n >= 500 { 7 } else { 0 }), ..Sample::default() };
+        events.push(Stamped { at: Duration::from_millis(100 * n), event: Event::Sample(sample) });
+    }
+    let mut session = Session::default();
+    events.iter().for_each(|stamped| session.apply(stamped));
+    let mut app = App::default();
+    app.update(&session, crate::tui::input::Action::Zoom { closer: false });
+    app.update(&session, crate::tui::input::Action::LookAt(Duration::from_millis(50_000)));
+    let terminal = frame_of(events, |_| false, app, (200, 60), &Theme::new(true));
+    let text = terminal.backend().to_string();
+    let rule = text.lines().find(|line| line.contains("memory")).expect("a rule");
+    assert!(rule.contains("usage 90M") && rule.contains("+7 hits"), "{rule}");
 }

@@ -17,7 +17,10 @@ use ratatui::{Frame, buffer::Buffer, layout::Rect};
 use super::{View, rule_with};
 use crate::{
     sentences::Weight,
-    session::{Run, history::Point},
+    session::{
+        Run,
+        history::{Point, held},
+    },
     tui::{
         app::Focus,
         viewport::{LEAST, WINDOW, Whole},
@@ -36,7 +39,11 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let compared = view.replay.is_some_and(|replay| replay.before.is_some());
     let room = usize::from(area.width).saturating_sub(14);
     let right = match runs.last().and_then(|run| Some((run, readout::cursor(view, run)?))) {
-        Some((run, at)) => readout::values(view, run, at, room),
+        Some((run, at)) => {
+            // What the column under the cursor shows, which may be of many samples.
+            let point = panel_of(area, view).and_then(|panel| panel.point(run, at));
+            readout::values(view, run, at, point, room)
+        }
         None => readout::legend(view, runs.last(), compared, room),
     };
     rule_with(frame, area, "memory", right, view.theme, view.app.focus == Focus::Memory);
@@ -88,6 +95,17 @@ pub struct Panel {
     pub window: (Duration, Duration),
 }
 
+impl Panel {
+    /// What the column of a moment shows.
+    fn point(&self, run: &Run, at: Duration) -> Option<Point> {
+        let (from, to) = self.window;
+        let columns = held(run.history.columns(from, to, usize::from(self.rows.width)));
+        let share = at.checked_sub(from)?.as_secs_f64() / to.checked_sub(from)?.as_secs_f64().max(1e-9);
+        let column = (share * columns.len() as f64) as usize;
+        columns.get(column.min(columns.len().checked_sub(1)?)).copied().flatten()
+    }
+}
+
 /// The newest run's panel.
 pub fn panel_of(area: Rect, view: &View) -> Option<Panel> {
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
@@ -107,16 +125,16 @@ fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View)
     let origin = run.origin();
     let (from, end) = span(view, run);
     let rows = Rect { height: scale.rows.min(area.height - 1), ..area };
-    let columns: Vec<Option<Point>> = run.history.columns(from, end, usize::from(area.width));
-    for (n, point) in columns.iter().enumerate() {
-        if let Some(point) = point {
-            stack::column(buffer, rows, rows.x + n as u16, point, scale, view.theme);
-        }
-    }
+    let columns: Vec<Option<Point>> = held(run.history.columns(from, end, usize::from(area.width)));
     // In a replay what is to come is left empty.
     let share = view.now.saturating_sub(from).as_secs_f64() / (end - from).as_secs_f64();
     let come = ((share * f64::from(area.width)).ceil() as usize).clamp(1, columns.len());
     let come = if view.replay.is_some() { come } else { columns.len() };
+    for (n, point) in columns.iter().enumerate().take(come) {
+        if let Some(point) = point {
+            stack::column(buffer, rows, rows.x + n as u16, point, scale, view.theme);
+        }
+    }
     if let Some(before) = before(view) {
         compared(buffer, rows, before, (origin, from, end), come, scale, view);
     }

@@ -17,15 +17,15 @@ use crate::{
 };
 
 /// The values at a moment, those that matter most first, as far as there is room.
-pub fn values(view: &View, run: &Run, at: Duration, room: usize) -> Vec<Span<'static>> {
+pub fn values(view: &View, run: &Run, at: Duration, point: Option<Point>, room: usize) -> Vec<Span<'static>> {
     let theme = view.theme;
     let time = moment(at.saturating_sub(run.origin()));
     let mut spans = vec![span(format!("at {time}"), theme.cursor)];
-    let Some(point) = run.history.at(at) else {
+    let Some(point) = point else {
         spans.push(span("  nothing was sampled yet", theme.dim));
         return spans;
     };
-    for (text, style) in parts(view, point) {
+    for (text, style) in parts(view, &point) {
         if width(&spans) + text.width() + 2 > room {
             break;
         }

@@ -36,8 +36,7 @@ pub fn column(buffer: &mut Buffer, rows: Rect, x: u16, point: &Point, scale: &Sc
         if total <= base {
             break;
         }
-        // What fills the middle of what is filled of the cell.
-        let (mut symbol, style) = part_at(&parts, base + total.saturating_sub(base).min(8) / 2);
+        let (mut symbol, style) = most_of(&parts, base, total.min(base + 8));
         // The topmost cell is as full as it is.
         if total < base + 8 {
             symbol = EIGHTHS[(total - base) as usize];
@@ -52,8 +51,34 @@ pub fn column(buffer: &mut Buffer, rows: Rect, x: u16, point: &Point, scale: &Sc
     }
 }
 
-/// The part that a level lies in.
-fn part_at(parts: &[Part; 4], level: u32) -> (&'static str, Style) {
-    let (sign, _, style) = parts.iter().find(|(_, end, _)| level < *end).unwrap_or(&parts[3]);
-    (sign, *style)
+/// The part that has most of what lies between two levels.
+fn most_of(parts: &[Part; 4], from: u32, to: u32) -> (&'static str, Style) {
+    let mut below = 0;
+    let shares = parts.iter().map(|(sign, end, style)| {
+        let share = (*end).min(to).saturating_sub(below.max(from));
+        below = below.max(*end);
+        (share, *sign, *style)
+    });
+    // Of equals the lower one: what cannot be given back.
+    let most = shares.reduce(|a, b| if b.0 > a.0 { b } else { a });
+    most.map_or((ANON, Style::new()), |(_, sign, style)| (sign, style))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_goes_to_the_part_that_has_most_of_it() {
+        let plain = Style::new();
+        // A thin layer of the kernel's on top, at a cell's middle; and cache above it.
+        let parts = [(ANON, 11, plain), (SHMEM, 11, plain), (KERNEL, 13, plain), (CACHE, 24, plain)];
+        assert_eq!(most_of(&parts, 0, 8).0, ANON);
+        assert_eq!(most_of(&parts, 8, 16).0, ANON, "three eighths, as the cache has");
+        assert_eq!(most_of(&parts, 16, 24).0, CACHE);
+        assert_eq!(
+            most_of(&[(ANON, 2, plain), (SHMEM, 2, plain), (KERNEL, 8, plain), (CACHE, 8, plain)], 0, 8).0,
+            KERNEL
+        );
+    }
 }

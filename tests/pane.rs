@@ -88,6 +88,14 @@ fn the_focus_goes_back_by_itself_where_the_user_said_nothing() {
     t.wait("the focus", |s| s.contains("full screen") && s.contains("typing goes to the workload"));
     t.keys("q\r");
     t.wait("sandtop's keys", |s| s.contains("got q") && !s.contains("typing goes to the workload"));
+    // What comes right then was meant for the program, and is no command.
+    t.keys("KK");
+    wait_for("keys that count again", || {
+        t.keys("?");
+        (0..20).any(|_| t.pump(10) && t.text().contains("this list")).then_some(())
+    });
+    t.keys("\x1b");
+    t.wait("no help, and it lives", |s| !s.contains("this list") && s.contains("● running"));
     quit(t);
 }
 

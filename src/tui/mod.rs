@@ -300,7 +300,7 @@ impl Ui {
         self.app.scrolled_back = self.shown.pane.scrolled_back(); // further, where lines came: the place stays
         let typing = self.app.is_typing();
         self.app.observe_terminal(self.shown.pane.screen().alternate_screen());
-        if typing && !self.app.is_typing() {
+        if typing && !self.app.is_typing() && self.shown.session.is_alive() {
             self.let_go = Some(Instant::now());
         }
         self.shown.pane.scroll_back(self.app.scrolled_back);
@@ -321,7 +321,7 @@ impl Ui {
     }
 
     fn input(&mut self, event: TerminalEvent) -> Result<Next> {
-        self.let_go = self.let_go.filter(|at| at.elapsed() < GRACE);
+        self.let_go = self.let_go.filter(|at| at.elapsed() < GRACE && self.shown.session.is_alive());
         let actions = match event {
             TerminalEvent::Key(_) if self.let_go.is_some() => Vec::new(), // it was meant for the program
             TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {

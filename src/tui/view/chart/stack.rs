@@ -51,6 +51,9 @@ pub fn column(buffer: &mut Buffer, rows: Rect, x: u16, point: &Point, scale: &Sc
     }
 }
 
+/// Less of a cell than this, in eighths, is not drawn in a colour of its own where it is the kernel's, which is thin as a rule.
+const SPECK: u32 = 4;
+
 /// The part that has most of what lies between two levels.
 fn most_of(parts: &[Part; 4], from: u32, to: u32) -> (&'static str, Style) {
     let mut below = 0;
@@ -61,7 +64,12 @@ fn most_of(parts: &[Part; 4], from: u32, to: u32) -> (&'static str, Style) {
     });
     // Of equals the lower one: what cannot be given back.
     let most = shares.reduce(|a, b| if b.0 > a.0 { b } else { a });
-    most.map_or((ANON, Style::new()), |(_, sign, style)| (sign, style))
+    match most {
+        // A hair of the kernel's at the edge would be a speck that nobody can read.
+        Some((share, KERNEL, _)) if share < SPECK => (parts[0].0, parts[0].2),
+        Some((_, sign, style)) => (sign, style),
+        None => (ANON, Style::new()),
+    }
 }
 
 #[cfg(test)]

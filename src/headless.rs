@@ -10,7 +10,6 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use crate::{
     error::{Error, Result},
     event::{Event, Note},
-    hints,
     plan::Plan,
     sentences::{Language, Word},
     session::{Run, Session, What, outcome::Outcome},
@@ -38,8 +37,7 @@ pub fn run(plan: Plan, quiet: bool, session: &mut Session) -> Result<u8> {
     if !quiet || failed {
         tell_stories(run);
         tell(&visible(&Language::English.summary(run)));
-        let status = run.ended.as_ref().map(|(_, ended)| &ended.status);
-        if let Some(hint) = status.and_then(|status| hints::at_end(&run.started.argv, status)) {
+        if let Some(hint) = run.hint() {
             tell(&hint);
         }
     }

@@ -65,6 +65,21 @@ pub fn at_end(argv: &[String], status: &Status) -> Option<String> {
     }
 }
 
+/// What to say about an end for want of memory, where the command sized itself by something else than the limit. `killed`: by the OOM killer.
+pub fn sized_by_itself(argv: &[String], status: &Status, killed: bool) -> Option<String> {
+    let buffer = |word: &String| word.starts_with("-S") || word.starts_with("--buffer-size");
+    match (name(argv).as_str(), status) {
+        ("sort", _) if killed && !argv.iter().any(buffer) => {
+            Some("sort takes a buffer by the machine's memory, and not by the limit: sort -S SIZE says how much".into())
+        }
+        ("java", Status::Exited(1..)) if !killed => Some(
+            "java's heap has a ceiling of its own, set at its start by the limit that it saw (-XX:MaxRAMPercentage, -Xmx): it can be full before the limit is met"
+                .into(),
+        ),
+        _ => None,
+    }
+}
+
 /// What to say when the command ended well and yet did nothing.
 fn after(argv: &[String]) -> Option<String> {
     let has = |short: &str, long: &str| {

@@ -116,6 +116,14 @@ impl Limit {
         }
     }
 
+    /// Half as much again.
+    pub fn and_a_half(self) -> Limit {
+        match self {
+            Limit::Bytes(n) => Limit::rounded(n.saturating_add(n / 2)).unwrap_or(Limit::Max),
+            Limit::Max => Limit::Max,
+        }
+    }
+
     /// Reads a limit as typed on the command line. `total` is what a percentage is of, in bytes.
     ///
     /// # Errors

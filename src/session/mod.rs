@@ -27,7 +27,6 @@ use crate::{
     event::{
         Above, Author, Change, ChangeOutcome, Event, LimitOutcome, Note, Pause, Resume, Scope, Stamped, Started, Victim,
     },
-    hints,
     units::Limit,
 };
 pub use badness::Candidate;
@@ -249,7 +248,7 @@ impl Session {
                 {
                     self.next_limit = Some(run.started.limit); // the schedule starts again
                 }
-                let hint = run.ended.as_ref().and_then(|(_, ended)| hints::at_end(&run.started.argv, &ended.status));
+                let hint = run.hint();
                 for (at, what) in told {
                     self.tell(Entry { at, run: number, what });
                 }

@@ -9,6 +9,7 @@ use super::Run;
 use crate::{
     error::EXIT_OVER_BUDGET,
     event::{Ended, OomPolicy, Status, Step, Stopped},
+    hints,
 };
 
 /// The closed list.
@@ -40,6 +41,13 @@ const KILL_AND_END: Duration = Duration::from_millis(100);
 const KILL_AND_END_ALONE: Duration = Duration::from_secs(3);
 
 impl Run {
+    /// What is to be said of an end that surprises.
+    pub fn hint(&self) -> Option<String> {
+        let (argv, status) = (&self.started.argv, &self.ended.as_ref()?.1.status);
+        let killed = matches!(self.outcome(), Some(Outcome::OomKilled | Outcome::OomSurvived));
+        hints::at_end(argv, status).or_else(|| hints::sized_by_itself(argv, status, killed))
+    }
+
     /// How the run ended; `None` while it has not.
     pub fn outcome(&self) -> Option<Outcome> {
         let (at, ended) = self.ended.as_ref()?;

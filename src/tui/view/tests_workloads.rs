@@ -57,7 +57,7 @@ fn a_leak_is_foretold_with_its_rate_and_the_main_process_is_the_victim() {
 
 #[test]
 fn a_sort_that_sized_itself_by_the_machine_is_killed_and_one_that_did_not_has_hits_that_harm_nobody() {
-    shows("sort", None, &["✖ OOM killed (137) after 0.069 s", "OOM kills 1"]);
+    shows("sort", None, &["✖ OOM killed (137) after 0.069 s", "OOM kills 1", "takes a buffer by the machine's memory"]);
     shows("sort-60m", Some(0.6), &["● running", "39.3M of cache can go", "OOM kills 0"]);
     shows("sort-60m", None, &["■ exited 0", "OOM kills 0", "limit hits 56865"]);
 }
@@ -84,7 +84,11 @@ fn memory_that_is_a_files_belongs_to_no_process_and_a_kill_does_not_free_it() {
 
 #[test]
 fn a_jvm_meets_its_own_ceiling_before_the_limit() {
-    shows("java-heap", None, &["■ exited 1", "of 256M", "OOM kills 0", "limit hits 0"]);
+    shows(
+        "java-heap",
+        None,
+        &["■ exited 1", "of 256M", "OOM kills 0", "limit hits 0", "java's heap has a ceiling of its own"],
+    );
 }
 
 #[test]
@@ -96,6 +100,6 @@ fn after_a_fork_the_sizes_add_up_to_more_than_is_used() {
 #[test]
 fn a_slow_ramp_is_counted_down() {
     shows("xz", Some(2.8), &["full in 4 s", "M/s"]);
-    shows("xz", None, &["✖ OOM killed (137) after 9.40 s", "xz (pid 2) held 99.4M", "usage met the limit"]);
+    shows("xz", None, &["✖ OOM killed (137) after 9.40 s", "xz (pid 2) held 99.4M", "usage met the limit", "try 150M"]);
     screen("xz", None, 80, 24);
 }

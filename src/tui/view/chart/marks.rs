@@ -15,11 +15,12 @@ use super::{
 };
 use crate::{
     axis::{round_time, time_label},
-    session::{Mark, Run, history::Point},
+    session::{Mark, Run, history::Point, outcome::Outcome},
     tui::{
         input::{Action, key_of},
         theme::Theme,
     },
+    units::Limit,
 };
 
 /// Where a moment is on the picture, if it is.
@@ -75,15 +76,19 @@ fn numbers(buffer: &mut Buffer, area: Rect, run: &Run, place: Place, theme: &The
 }
 
 /// After the end: what can be done next, as far as there is room.
-fn what_next(view: &View, columns: usize) -> Vec<Span<'static>> {
+fn what_next(view: &View, run: &Run, columns: usize) -> Vec<Span<'static>> {
     let theme = view.theme;
     let key = |action| span(key_of(view.app, &action), theme.key);
     let plain = |text: &str| span(text.to_string(), theme.dim);
+    // How much it wanted nobody knows: half as much again is the next to try.
+    let short = matches!(run.outcome(), Some(Outcome::OomKilled | Outcome::OomSurvived));
+    let more =
+        if short && run.limit != Limit::Max { format!(" (try {})", run.limit.and_a_half()) } else { String::new() };
     let mut spans = vec![
         key(Action::LimitUp),
         plain(" "),
         key(Action::LimitExact),
-        plain(" another limit, "),
+        plain(&format!(" another limit{}, ", more)),
         key(Action::Rerun),
         plain(" runs it again"),
     ];
@@ -102,7 +107,7 @@ fn edits(buffer: &mut Buffer, rows: Rect, run: &Run, view: &View) {
     }
     let mut spans = limit::compact(view, run, usize::from(rows.width) - 2);
     if spans.is_empty() && run.ended.is_some() {
-        spans = what_next(view, usize::from(rows.width) - 2);
+        spans = what_next(view, run, usize::from(rows.width) - 2);
     }
     let columns = width(&spans) as u16;
     let at = Rect { x: rows.right().saturating_sub(columns), width: columns, height: 1, ..rows };

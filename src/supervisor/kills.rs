@@ -133,9 +133,10 @@ impl Live {
         }
     }
 
-    /// At the end: a kill is counted before it is printed, and whoever is killed may be interrupted between the two.
+    /// At the end: a kill is counted before it is printed, whoever is killed may be interrupted between the two, and what is printed can be read only
+    /// when all that came before it is complete (`prb_read_valid`).
     pub(super) fn last_words(&mut self, log: &mut KernelLog, out: &mut Outbox) {
-        let until = Instant::now() + PRINTED;
+        let until = Instant::now() + TOGETHER;
         while self.kills() > self.unclaimed.named + self.unclaimed.lines.len() as u64 && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
             self.kernel_log(log, out);

@@ -118,6 +118,10 @@ fn counts(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
     let kill_style = if kills.unwrap_or(0) > 0 { theme.danger } else { theme.strong };
     let hits = match run.hit_rate {
         rate if rate >= 1.0 && run.ended.is_none() => format!("{} (+{rate:.0}/s)", number(run.limit_hits_shown())),
+        // Hits are no harm by themselves: that is said once it is known.
+        _ if run.ended.is_some() && kills == Some(0) && run.limit_hits_shown() > Some(0) && room >= 100 => {
+            format!("{}, nobody was killed", number(run.limit_hits_shown()))
+        }
         _ => number(run.limit_hits_shown()),
     };
     // Without the kernel's word it is only the highest that was seen.

@@ -274,8 +274,10 @@ fn the_limit_dialog_says_what_would_happen_and_shows_why() {
     for (name, controller, typed) in
         [("fits", V1, "90M"), ("reclaims", V2, "70M"), ("refused", V1, "50M"), ("kills", V2, "50M")]
     {
-        let terminal = dialog(controller, Line::new(typed.into()), 100, 30);
-        insta::assert_snapshot!(format!("limit_{name}"), terminal.backend());
+        for (cols, rows) in [(60, 16), (80, 24), (120, 40), (200, 60)] {
+            let terminal = dialog(controller, Line::new(typed.into()), cols, rows);
+            insta::assert_snapshot!(format!("limit_{name}_{cols}x{rows}"), terminal.backend());
+        }
     }
     let asked = Line { sure: Some(crate::units::Limit::Bytes(50 << 20)), ..Line::new("50M".into()) };
     insta::assert_snapshot!("limit_kill_asked_80x24", dialog(V2, asked.clone(), 80, 24).backend());

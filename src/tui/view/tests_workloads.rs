@@ -59,7 +59,9 @@ fn a_leak_is_foretold_with_its_rate_and_the_main_process_is_the_victim() {
 fn a_sort_that_sized_itself_by_the_machine_is_killed_and_one_that_did_not_has_hits_that_harm_nobody() {
     shows("sort", None, &["✖ OOM killed (137) after 0.069 s", "OOM kills 1", "takes a buffer by the machine's memory"]);
     shows("sort-60m", Some(0.6), &["● running", "39.3M of cache can go", "OOM kills 0"]);
-    shows("sort-60m", None, &["■ exited 0", "OOM kills 0", "limit hits 56865"]);
+    shows("sort-60m", None, &["■ exited 0", "OOM kills 0", "limit hits 56865, nobody was killed"]);
+    shows("sort-piped", Some(0.8), &["● running", "of cache can go", "OOM kills 0", "sort -T"]);
+    shows("sort-piped", None, &["■ exited 0", "limit hits 68614, nobody was killed"]);
 }
 
 #[test]

@@ -110,18 +110,17 @@ impl Limit {
 
     /// A quarter more, in whole pages.
     pub fn and_a_quarter(self) -> Limit {
-        match self {
-            Limit::Bytes(n) => Limit::rounded(n.saturating_add(n / 4)).unwrap_or(Limit::Max),
-            Limit::Max => Limit::Max,
-        }
+        self.and_one_in(4)
     }
 
     /// Half as much again.
     pub fn and_a_half(self) -> Limit {
-        match self {
-            Limit::Bytes(n) => Limit::rounded(n.saturating_add(n / 2)).unwrap_or(Limit::Max),
-            Limit::Max => Limit::Max,
-        }
+        self.and_one_in(2)
+    }
+
+    fn and_one_in(self, share: u64) -> Limit {
+        let more = self.bytes().map(|n| Limit::rounded(n.saturating_add(n / share)));
+        more.and_then(Result::ok).unwrap_or(Limit::Max)
     }
 
     /// Reads a limit as typed on the command line. `total` is what a percentage is of, in bytes.
@@ -350,6 +349,7 @@ mod tests {
         assert_eq!(edit("300M"), Some(300 * M));
         assert_eq!(edit("+10%"), Some(110 * M));
         assert_eq!(edit("-16M"), Some(84 * M));
+        assert!(Limit::parse_edit("-1", Limit::Bytes(100 * M)).unwrap_err().contains("no limit is max"));
         assert_eq!(edit("50%"), Some(50 * M));
         assert_eq!(Limit::parse_edit("max", now), Ok(Limit::Max));
         assert!(Limit::parse_edit("-200M", now).is_err());

@@ -199,11 +199,7 @@ fn a_shell_has_its_line_editing() {
         return;
     }
     let mut t = screen("", &["bash", "--norc"], 100, 30);
-    t.wait_text("bash-");
-    t.keys("i");
-    t.wait_text("typing goes to the workload");
-    t.keys("PS1=ps:\r");
-    t.wait("the prompt", |s| s.lines().any(|l| l.trim() == "ps:"));
+    t.type_to_a_shell();
     // Back to the start of the line, forward by a word, and one more in between.
     t.keys("echo three\x01\x1bf one two\r");
     t.wait("the edited line", |s| s.lines().any(|l| l.trim() == "one two three"));

@@ -200,6 +200,14 @@ fn a_number_is_explained_and_what_other_tools_would_show_is_told() {
     assert!((shown - usage / M as f64).abs() < 2.0, "{kernels}: {usage}");
     t.keys("\x1b");
     t.wait("closed", |s| !s.contains("docker stats"));
+    // The number under the mouse, with the right button.
+    let text = t.text();
+    let (row, line) = line_with(&text, " usage ").expect("the numbers");
+    let column = line.split(" anon").next().expect("a part").chars().count() + 2;
+    t.keys(&format!("\x1b[<2;{column};{row}M"));
+    t.wait("that one", |s| s.contains("▸anon"));
+    t.keys("\x1b");
+    t.wait("closed again", |s| !s.contains("▸anon"));
     t.keys("qy");
     assert_eq!(t.end(), 137);
 }

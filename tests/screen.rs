@@ -294,11 +294,7 @@ fn typing_goes_to_the_workload_and_comes_back() {
         return;
     }
     let mut t = screen("", &["bash", "--norc"], 100, 30);
-    t.wait_text("bash-");
-    t.keys("i");
-    t.wait_text("typing goes to the workload");
-    t.keys("PS1=ps:\r");
-    t.wait("the prompt", |s| s.lines().any(|l| l.trim() == "ps:"));
+    t.type_to_a_shell();
     t.keys("echo $((6*7))-$(tput cols)\r");
     t.wait_text("42-100");
     // Job control inside, Ctrl-C and Ctrl-Z included: they are the workload's while it has the focus.

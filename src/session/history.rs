@@ -172,4 +172,19 @@ mod tests {
         );
         assert_eq!(usage[19], None);
     }
+
+    #[test]
+    fn what_was_last_seen_holds_where_the_picture_is_finer_than_the_samples() {
+        let mut history = History::default();
+        for p in [point(0, 10), point(1000, 50)] {
+            history.push(p);
+        }
+        let usages =
+            |columns: Vec<Option<Point>>| columns.iter().map(|c| c.map(|p| (p.usage, p.hits))).collect::<Vec<_>>();
+        let between = history.columns(Duration::from_millis(400), Duration::from_millis(410), 3);
+        assert_eq!(usages(between), [Some((10, 0)); 3]);
+        let after = history.columns(Duration::from_millis(1000), Duration::from_millis(1300), 3);
+        assert_eq!(usages(after.clone()), [Some((50, 1)), None, None]);
+        assert_eq!(usages(held(after)), [Some((50, 1)), Some((50, 0)), Some((50, 0))]);
+    }
 }

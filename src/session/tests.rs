@@ -206,6 +206,9 @@ fn cpu_is_measured_over_at_least_half_a_second() {
     assert_eq!(story.run().processes[&7].cpu, 0.0);
     story.then(900, change(500));
     assert_eq!(story.run().processes[&7].cpu, 50.0);
+    // One that stops is told of no more: it is idle, and not for ever as busy as it was.
+    let shown = |after| story.run().cpu(&story.run().processes[&7], story.session.now + Duration::from_secs(after));
+    assert_eq!((shown(1), shown(10)), (50.0, 0.0));
 }
 
 #[test]

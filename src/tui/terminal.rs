@@ -148,6 +148,11 @@ fn enter() -> io::Result<()> {
         .inspect_err(|_| give_back())
 }
 
+/// What undoes [`enter`].
+fn leave(to: &mut impl Write) -> io::Result<()> {
+    queue!(to, EndSynchronizedUpdate, Print(MOUSE_OFF), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show)
+}
+
 /// Gives the terminal back while another thread may be stuck in writing to it: past stdout's lock, and without waiting for
 /// a terminal that takes nothing.
 pub fn wrest_back() {
@@ -155,14 +160,7 @@ pub fn wrest_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
         if let Ok(mut tty) = std::fs::File::options().write(true).custom_flags(flags).open("/dev/tty") {
-            let _ = queue!(
-                tty,
-                EndSynchronizedUpdate,
-                Print(MOUSE_OFF),
-                DisableBracketedPaste,
-                LeaveAlternateScreen,
-                cursor::Show
-            );
+            let _ = leave(&mut tty);
         }
         let _ = terminal::disable_raw_mode();
     }
@@ -172,14 +170,7 @@ pub fn wrest_back() {
 pub fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let mut out = stdout();
-        let _ = queue!(
-            out,
-            EndSynchronizedUpdate,
-            Print(MOUSE_OFF),
-            DisableBracketedPaste,
-            LeaveAlternateScreen,
-            cursor::Show
-        );
+        let _ = leave(&mut out);
         let _ = out.flush();
         let _ = terminal::disable_raw_mode();
     }

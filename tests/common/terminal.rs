@@ -238,6 +238,14 @@ impl Terminal {
     }
 
     /// Waits until a shell's prompt, and nothing else, is on the last line: what is typed before that may be thrown away.
+    pub fn type_to_a_shell(&mut self) {
+        self.wait_text("bash-");
+        self.keys("i");
+        self.wait_text("typing goes to the workload");
+        self.keys("PS1=ps:\r");
+        self.wait("the prompt", |s| s.lines().any(|l| l.trim() == "ps:"));
+    }
+
     pub fn wait_prompt(&mut self, prompt: &str) {
         self.wait(&format!("the prompt {prompt:?}"), |screen| {
             screen.lines().rfind(|l| !l.trim().is_empty()).is_some_and(|l| l.trim() == prompt.trim())

@@ -142,3 +142,40 @@ fn a_paused_workload_is_raised_by_a_quarter_let_go_or_killed() {
     assert_eq!(press(&mut app, 'f'), []);
     assert!(matches!(app.popup, Popup::Paused));
 }
+
+#[test]
+fn a_drag_of_the_limit_ends_with_its_press_and_a_later_click_moves_nothing() {
+    let session = plain(V1);
+    let held = |limit: u64| {
+        let mut app = App { alive: true, ..App::default() };
+        app.update(&session, Action::Drag(Limit::Bytes(limit * M)));
+        app
+    };
+    assert_eq!(held(90).update(&session, Action::Drop), set(90), "let go where it was dragged");
+    assert_eq!(held(100).update(&session, Action::Drop), [], "it was not moved");
+    let mut app = held(90);
+    app.update(&session, Action::Cancel);
+    assert_eq!(app.update(&session, Action::Drop), [], "Esc lets it be");
+    let mut app = held(90); // its release was lost: here is the next press
+    app.update(&session, Action::Focus(Focus::Processes));
+    assert_eq!(app.update(&session, Action::Drop), []);
+    let mut app = held(90);
+    app.popup = Popup::Help;
+    app.observe(&session);
+    assert_eq!(app.update(&session, Action::Drop), [], "something was opened over it");
+    // What the kernel would refuse is asked about.
+    let mut app = held(50);
+    assert_eq!(app.update(&session, Action::Drop), []);
+    assert!(matches!(app.popup, Popup::Limit(_)));
+    assert_eq!(app.update(&session, Action::Confirm), set(50));
+}
+
+#[test]
+fn zoom_in_a_replay_is_of_what_was_recorded_and_not_of_what_was_played() {
+    let session = plain(V1);
+    let run = session.run().unwrap();
+    let until = run.origin() + Duration::from_secs(60);
+    let mut app = App { replaying: true, recorded_until: Some(until), ..App::default() };
+    app.update(&session, Action::Zoom { closer: true });
+    assert_eq!(app.viewport.chosen_span(run), Some(Duration::from_secs(30)));
+}

@@ -2,7 +2,12 @@
 
 use ratatui::{Frame, layout::Rect, style::Style, text::Line};
 
-use super::{View, events::wrap, popup::boxed, put, span};
+use super::{
+    View,
+    popup::{self, boxed},
+    processes::signed,
+    span,
+};
 use crate::{
     session::{Row, Run},
     text::visible,
@@ -24,10 +29,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View, host_pid: i32) {
     let columns = usize::from(WIDTH.min(area.width.saturating_sub(4)));
     let mut lines = Vec::new();
     for (word, value) in facts(view, run, row) {
-        for (n, part) in wrap(&visible(&value), columns.saturating_sub(WORDS)).into_iter().enumerate() {
-            let word = if n == 0 { word } else { "" };
-            lines.push(Line::from(vec![span(format!("{word:<WORDS$}"), view.theme.dim), span(part, Style::new())]));
-        }
+        lines.extend(popup::told(view, word, WORDS, &visible(&value), columns, Style::new()));
     }
     lines.push(Line::default());
     let key = |action| key_of(view.app, &action);
@@ -49,9 +51,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View, host_pid: i32) {
     let most = usize::from(inner.height);
     let cut = if lines.len() > most { most.saturating_sub(1)..last } else { 0..0 };
     lines.drain(cut);
-    for (n, line) in lines.into_iter().enumerate() {
-        put(frame, Rect { y: inner.y + n as u16, height: 1, ..inner }, line.spans);
-    }
+    popup::fill(frame, inner, lines);
 }
 
 fn facts(view: &View, run: &Run, row: &Row) -> Vec<(&'static str, String)> {
@@ -59,11 +59,7 @@ fn facts(view: &View, run: &Run, row: &Row) -> Vec<(&'static str, String)> {
     let known = |bytes: Option<u64>| bytes.map_or("–".into(), size);
     let line = run.line();
     let place = line.iter().position(|of| of.row.process.host_pid == process.host_pid);
-    let badness = place.and_then(|place| line.get(place)).map(|of| {
-        let bytes = of.badness_bytes();
-        let sign = if bytes < 0 { "-" } else { "" };
-        format!("{sign}{}", size(bytes.unsigned_abs()))
-    });
+    let badness = place.and_then(|place| line.get(place)).map(|of| signed(of.badness_bytes(), size));
     let mut facts = vec![
         ("command", process.command.clone()),
         (

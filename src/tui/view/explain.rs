@@ -6,7 +6,13 @@ use std::time::Duration;
 use ratatui::{Frame, layout::Rect, style::Style, text::Line};
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, events::wrap, fit, popup::boxed, put, span};
+use super::{
+    View,
+    events::wrap,
+    fit,
+    popup::{self, boxed},
+    put, span,
+};
 use crate::{
     event::Controller,
     sentences::{duration, moment},
@@ -81,10 +87,7 @@ fn number(frame: &mut Frame, area: Rect, view: &View, page: &Page, columns: usiz
         let line = Rect { y: inner.y + (n - top) as u16, height: 1, width: LIST as u16, ..inner };
         put(frame, line, vec![span(format!("{sign}{}", fit(&number.title, LIST - 2)), style)]);
     }
-    for (n, line) in text.into_iter().enumerate().take(rows) {
-        let at = Rect { x: inner.x + list as u16, y: inner.y + n as u16, height: 1, width: room as u16 };
-        put(frame, at, line.spans);
-    }
+    popup::fill(frame, Rect { x: inner.x + list as u16, width: room as u16, height: rows as u16, ..inner }, text);
     let last = Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner };
     put(frame, last, keys(view, if list > 0 { "what docker, kubectl and ps would show" } else { "other tools" }).spans);
 }
@@ -105,10 +108,7 @@ fn about(view: &View, number: &Number, columns: usize, v2: bool) -> Vec<Line<'st
         ("trap", &number.trap, theme.warning),
         ("means", &number.means, Style::new()),
     ] {
-        for (n, part) in wrap(text, columns.saturating_sub(WORDS)).into_iter().enumerate() {
-            let word = if n == 0 { word } else { "" };
-            lines.push(Line::from(vec![span(format!("{word:<WORDS$}"), theme.dim), span(part, style)]));
-        }
+        lines.extend(popup::told(view, word, WORDS, text, columns, style));
     }
     lines
 }
@@ -170,9 +170,7 @@ fn dashboards(frame: &mut Frame, area: Rect, view: &View, columns: usize, v2: bo
     }
     lines.push(keys(view, "the numbers of this screen"));
     let inner = boxed(frame, area, view, "what other programs show", columns as u16, lines.len() as u16);
-    for (n, line) in lines.into_iter().enumerate().take(usize::from(inner.height)) {
-        put(frame, Rect { y: inner.y + n as u16, height: 1, ..inner }, line.spans);
-    }
+    popup::fill(frame, inner, lines);
 }
 
 /// What another program would show for the sandbox, where all that it adds up is known; what is known of it, where some is not.

@@ -9,7 +9,12 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, events::wrap, popup::boxed, put, span};
+use super::{
+    View,
+    events::wrap,
+    popup::{boxed, fill},
+    span,
+};
 use crate::{tui::keys::Bound, units::size};
 
 /// As wide as this where there is room, in columns.
@@ -40,9 +45,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     lines.extend(keys);
     let upper = Rect { height: (lines.len() as u16 + 2).min(upper.height), ..upper };
     let inner = boxed(frame, upper, view, view.words.paused_title(how.at_limit), columns as u16, lines.len() as u16);
-    for (n, line) in lines.into_iter().enumerate().take(usize::from(inner.height)) {
-        put(frame, Rect { y: inner.y + n as u16, height: 1, ..inner }, line.spans);
-    }
+    fill(frame, inner, lines);
 }
 
 /// A key and what it does now.

@@ -9,7 +9,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, detail, events::wrap, explain, knobs, limit, menu, named, paused, span, story};
+use super::{View, detail, events::wrap, explain, knobs, limit, menu, named, paused, put, span, story};
 use crate::tui::{app::Popup, input::bindings};
 
 /// Draws the open popup.
@@ -46,6 +46,29 @@ pub(super) fn boxed(frame: &mut Frame, area: Rect, view: &View, title: &str, wid
     let title = Line::from(span(format!(" {title} "), view.theme.strong));
     frame.render_widget(Block::bordered().title(title).border_style(view.theme.focus), outer);
     Rect { x: outer.x + 2, y: outer.y + 1, width: width.saturating_sub(4), height: height.saturating_sub(2) }
+}
+
+/// Lines into a box, as far as they fit.
+pub(super) fn fill(frame: &mut Frame, inner: Rect, lines: impl IntoIterator<Item = Line<'static>>) {
+    for (n, line) in lines.into_iter().enumerate().take(usize::from(inner.height)) {
+        put(frame, Rect { y: inner.y + n as u16, height: 1, ..inner }, line.spans);
+    }
+}
+
+/// A word, and beside it what is said of it, in as many lines as that takes.
+pub(super) fn told(
+    view: &View,
+    word: &str,
+    words: usize,
+    text: &str,
+    columns: usize,
+    style: Style,
+) -> Vec<Line<'static>> {
+    let lines = wrap(text, columns.saturating_sub(words)).into_iter().enumerate();
+    let word = |n| if n == 0 { word } else { "" };
+    lines
+        .map(|(n, part)| Line::from(vec![span(format!("{:<words$}", word(n)), view.theme.dim), span(part, style)]))
+        .collect()
 }
 
 fn question(frame: &mut Frame, area: Rect, view: &View, what: &str, then: &str) {

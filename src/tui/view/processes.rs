@@ -210,7 +210,7 @@ fn process(view: &View, run: &Run, next: &Line, (depth, row): (usize, &Row), col
         None if is_spared(row) && next.is_some() => view.words.spared().into(),
         _ => String::new(),
     };
-    let counted = place.and_then(|place| place.counted).map(signed).unwrap_or_default();
+    let counted = place.and_then(|place| place.counted).map(|bytes| signed(bytes, size_column)).unwrap_or_default();
     let (middle, said) = columns.middle(place.is_some_and(|place| place.grows), &share, &counted, &said);
     let style = if place.is_some_and(|place| place.place == 0) { view.theme.warning } else { Style::new() };
     let start = format!("{pid:>6} {:>5.1} {rss:>8}{}{middle}", run.cpu(row, view.now), columns.more(row));
@@ -259,8 +259,8 @@ fn dead(
     vec![span(start, style), span(command, style.add_modifier(Modifier::CROSSED_OUT)), span(end, style)]
 }
 
-/// A size in a column that may be less than nothing.
-fn signed(bytes: i64) -> String {
-    let size = size_column(bytes.unsigned_abs());
+/// A size, written so, that may be less than nothing.
+pub(super) fn signed(bytes: i64, written: impl Fn(u64) -> String) -> String {
+    let size = written(bytes.unsigned_abs());
     if bytes < 0 { format!("-{size}") } else { size }
 }

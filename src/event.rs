@@ -24,7 +24,7 @@ pub use author::Author;
 pub use change::{Change, ChangeOutcome, Like, OomPolicy};
 pub use oom::{Asker, OomDump, Scope, Tabled, Victim};
 pub use pause::{Pause, Resume};
-pub use process::{Process, ProcessChanges, ProcessUsage, Share};
+pub use process::{COMMAND_LENGTH, Process, ProcessChanges, ProcessUsage, Share};
 pub use readings::{Abilities, Above, MemoryStat, Pressure, Sample, Settings};
 pub use terminal::{LARGEST_TERMINAL, terminal_size};
 

@@ -4,7 +4,10 @@
 
 use std::path::Path;
 
-use crate::event::{Status, Step};
+use crate::{
+    event::{Status, Step},
+    heap::Heap,
+};
 
 /// Programs that start their work in another process tree, which no limit of ours reaches, and what to use instead.
 const ELSEWHERE: [(&str, &str); 8] = [
@@ -66,12 +69,14 @@ pub fn at_end(argv: &[String], status: &Status) -> Option<String> {
 }
 
 /// What to say about an end for want of memory, where the command sized itself by something else than the limit. `killed`: by the OOM killer.
-pub fn sized_by_itself(argv: &[String], status: &Status, killed: bool) -> Option<String> {
+/// `heap`: where its heap ends, if it says so.
+pub fn sized_by_itself(argv: &[String], status: &Status, killed: bool, heap: Option<&Heap>) -> Option<String> {
     let buffer = |word: &String| word.starts_with("-S") || word.starts_with("--buffer-size");
     match (name(argv).as_str(), status) {
         ("sort", _) if killed && !argv.iter().any(buffer) => {
             Some("sort takes a buffer by the machine's memory, and not by the limit: sort -S SIZE says how much".into())
         }
+        ("java" | "node", Status::Exited(1..) | Status::Signalled(6)) if !killed && heap.is_some() => heap.map(Heap::was_full),
         ("java", Status::Exited(1..)) if !killed => Some(
             "java's heap has a ceiling of its own, set at its start by the limit that it saw (-XX:MaxRAMPercentage, -Xmx): it can be full before the limit is met"
                 .into(),

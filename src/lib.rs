@@ -39,6 +39,7 @@ pub mod document;
 pub mod error;
 pub mod files;
 pub mod generate;
+pub mod heap;
 pub mod hints;
 pub mod plan;
 pub mod resolve;

@@ -17,7 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::{
     error::{Error, Result},
-    event::{Process, ProcessChanges, ProcessUsage},
+    event::{COMMAND_LENGTH, Process, ProcessChanges, ProcessUsage},
     units::page_size,
 };
 
@@ -39,9 +39,6 @@ const LARGEST: usize = 8;
 
 /// Processes that are read through kept descriptors; more are opened each time, and leave descriptors for everything else.
 const KEPT: usize = 4000;
-
-/// The longest command line that is kept, in bytes.
-const COMMAND_LENGTH: usize = 256;
 
 struct Known {
     statm: Option<File>,

@@ -25,6 +25,20 @@ pub fn page_size() -> u64 {
     rustix::param::page_size() as u64
 }
 
+/// What the kernel charges a group ahead for each CPU at most, in bytes: 64 pages (`MEMCG_CHARGE_BATCH`, include/linux/memcontrol.h).
+pub const CHARGE_BATCH: u64 = 256 * 1024;
+
+/// What is charged at once at most, in bytes, with pages of 4 KiB: a huge page, or a folio of the cache of that size
+/// (`MAX_PAGECACHE_ORDER`, include/linux/pagemap.h).
+const LARGEST_FOLIO: u64 = 2 << 20;
+
+/// How far the limit that a workload finds in its own group stands above the one that counts, in bytes. A charge is tried on the workload's own
+/// group first, and one that it refused would be counted and handled there, past what the sandbox's group is set to do. So it has to have room for
+/// whatever that may refuse: the batches that it was charged ahead, and one folio.
+pub fn mirror_margin(cpus: u32) -> u64 {
+    LARGEST_FOLIO + CHARGE_BATCH * u64::from(cpus)
+}
+
 /// A memory limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

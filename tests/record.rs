@@ -138,6 +138,76 @@ fn a_full_disk_or_a_removed_file_is_told_and_the_run_goes_on() {
     assert_eq!(ended.code, 125, "{}", ended.err);
 }
 
+/// A file system of its own in a file, that becomes read-only at its first error.
+struct Disk {
+    dir: tempfile::TempDir,
+    /// Its directory in sysfs.
+    knobs: std::path::PathBuf,
+}
+
+impl Disk {
+    /// `None` where this machine has no loop devices, or no ext4.
+    fn new() -> Option<Disk> {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "cd \"$1\" && mkdir disk && truncate -s 32M image && mkfs.ext4 -q image && mount -o loop,errors=remount-ro image disk";
+        let made = std::process::Command::new("sh").args(["-c", script, "sh"]).arg(dir.path()).output().unwrap();
+        if !made.status.success() {
+            println!("no file system of our own: {}", String::from_utf8_lossy(&made.stderr));
+            return None;
+        }
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let here = dir.path().join("disk");
+        let device = mounts.lines().find_map(|line| {
+            let mut fields = line.split(' ');
+            let (device, at) = (fields.next()?, fields.next()?);
+            (Path::new(at) == here).then(|| device.trim_start_matches("/dev/").to_string())
+        });
+        let knobs = Path::new("/sys/fs/ext4").join(device.expect("it is mounted"));
+        Some(Disk { dir, knobs })
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.dir.path().join("disk")
+    }
+
+    /// As a disk that fails: what was written stays, and nothing more is taken.
+    fn fail(&self) {
+        fs::write(self.knobs.join("trigger_fs_error"), "a test's").unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+#[test]
+fn a_disk_that_becomes_read_only_ends_the_recording_and_not_the_run() {
+    let test = "a_disk_that_becomes_read_only_ends_the_recording_and_not_the_run";
+    if !kernel_tier(test) {
+        return;
+    }
+    let Some(disk) = Disk::new() else { return not_here(test) };
+    let path = disk.path().join("run.jsonl");
+    let go = tempfile::tempdir().unwrap();
+    let go = go.path().join("go");
+    let script = format!("until [ -e {} ]; do sleep 0.1; done; exit 6", go.display());
+    let child = Sandtop::run(&format!("--record {}", path.display())).sh(&script).start();
+    wait_for("a recording", || record::read(&path).ok().filter(|r| r.events.len() > 3));
+    disk.fail();
+    fs::write(&go, "").unwrap();
+    let ended = child.wait();
+    assert_eq!((ended.code, ended.outcome()), (6, "exited"), "{}", ended.err);
+    assert!(
+        ended.err.contains("not recorded any more") && ended.err.contains("Read-only file system"),
+        "{}",
+        ended.err
+    );
+    let (session, recording) = replayed(&path);
+    assert!(recording.events.len() > 3 && session.run().is_some_and(|run| run.ended.is_none()));
+}
+
 #[test]
 fn a_file_that_takes_nothing_holds_up_neither_the_start_nor_the_end() {
     if !kernel_tier("a_file_that_takes_nothing_holds_up_neither_the_start_nor_the_end") {

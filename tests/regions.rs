@@ -245,3 +245,32 @@ fn thousands_of_rows_scroll_without_a_hitch() {
     t.keys("qy");
     assert_eq!(t.end(), 137);
 }
+
+#[test]
+fn where_a_jvms_heap_ends_is_a_line_and_the_jvm_says_the_same() {
+    let test = "where_a_jvms_heap_ends_is_a_line_and_the_jvm_says_the_same";
+    if !kernel_tier(test) || !has(test, "java") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let pause = dir.path().join("paused");
+    // It waits at its start, as long as that file is there.
+    let script = format!(
+        "java -XX:MaxRAMPercentage=75 -XX:+UnlockDiagnosticVMOptions -XX:+PauseAtStartup -XX:PauseAtStartupFile={} \
+         -XX:+PrintFlagsFinal -version 2>/dev/null | grep ' MaxHeapSize'; exec sleep 1000",
+        pause.display()
+    );
+    let mut t = screen("-m 256M", &["sh", "-c", &script], 120, 40);
+    t.wait("the line", |s| line_with(s, "java's heap ends at").is_some() && s.contains("╌╌╌╌"));
+    let told =
+        t.text().split("java's heap ends at ").nth(1).and_then(|rest| rest.split('M').next()?.parse::<f64>().ok());
+    wait_for("it to wait", || fs::remove_file(&pause).ok());
+    t.wait("its own word", |s| line_with(s, "size_t MaxHeapSize").is_some_and(|(_, line)| line.contains("{product}")));
+    let text = t.text();
+    let (_, line) = line_with(&text, "size_t MaxHeapSize").expect("a line");
+    let printed: f64 = line.split_whitespace().find_map(|word| word.parse().ok()).expect("bytes");
+    // A JVM rounds up to its alignment, 2 MiB at most.
+    assert!((told.expect("a size") - printed / M as f64).abs() <= 2.5, "told {told:?}, printed {printed}");
+    t.keys("qy");
+    assert_eq!(t.end(), 137);
+}

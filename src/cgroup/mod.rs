@@ -34,7 +34,7 @@ use nix::sys::epoll::EpollFlags;
 use crate::{
     error::Result,
     event::{Above, Change, LimitOutcome, Sample, Settings},
-    units::{Limit, kernel_max},
+    units::{Limit, kernel_max, mirror_margin},
 };
 
 pub use brink::Closeness;
@@ -230,19 +230,6 @@ pub fn headroom(limit: u64) -> u64 {
 pub fn brink_of(limit: Limit) -> Option<u64> {
     limit.bytes().map(|limit| limit - headroom(limit))
 }
-
-/// How far L's limit stands above P's: a charge is tried on L first, and one that L refused would be counted and handled there, past what P is set to
-/// do. So it has to have room for whatever P may refuse: the batches that it was charged ahead, and one folio, which is charged at once.
-fn mirror_margin(cpus: u32) -> u64 {
-    LARGEST_FOLIO + CHARGE_BATCH * u64::from(cpus)
-}
-
-/// What is charged at once at most, with pages of 4 KiB: a huge page, or a folio of the cache of that size (`MAX_PAGECACHE_ORDER`,
-/// include/linux/pagemap.h).
-const LARGEST_FOLIO: u64 = 2 << 20;
-
-/// The kernel charges a group in batches of 64 pages per CPU (`MEMCG_CHARGE_BATCH`, include/linux/memcontrol.h).
-const CHARGE_BATCH: u64 = 256 * 1024;
 
 /// A dead group that holds more cache than this gives it up, in bytes.
 const CACHE_LEFT: u64 = 16 << 20;

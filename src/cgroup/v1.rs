@@ -28,14 +28,14 @@ use super::{
     brink::{self, Closeness, Lists, Threshold},
     files,
     files::Kept,
-    mirror_margin, mirror_of, name, tree,
+    mirror_of, name, tree,
     tree::LEAF,
     unified::{Twin, Unified},
 };
 use crate::{
     error::{Error, Result},
     event::{Above, MemoryStat, Sample, Settings},
-    units::{Limit, kernel_max},
+    units::{Limit, kernel_max, mirror_margin},
 };
 
 /// A sandbox's group on v1.

@@ -19,14 +19,14 @@ use super::{
     brink::{self, Lists},
     files,
     files::Kept,
-    mirror_margin, mirror_of, name, tree,
+    mirror_of, name, tree,
     tree::LEAF,
     unified::Unified,
 };
 use crate::{
     error::{Error, Result},
     event::{Above, MemoryStat, Sample, Settings},
-    units::{Limit, is_lower, kernel_max},
+    units::{Limit, is_lower, kernel_max, mirror_margin},
 };
 
 /// Controllers that a sandbox's group gets where they are to be had; memory it must have.

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The longest command line that is told, in bytes.
+pub const COMMAND_LENGTH: usize = 256;
+
 /// One process of the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
@@ -13,7 +16,7 @@ pub struct Process {
     pub parent: i32,
     /// The kernel's name for it (at most 15 bytes).
     pub name: String,
-    /// Its command line, cut to a readable length; empty for one that has none.
+    /// Its command line, cut to [`COMMAND_LENGTH`]; empty for one that has none.
     pub command: String,
     /// The part that changes.
     pub usage: ProcessUsage,

@@ -34,17 +34,23 @@ impl Language {
         let mapped = sum(&mut living().map(|of| of.rss.saturating_sub(of.anon)));
         let (rss, anon) = (sum(&mut living().map(|of| of.rss)), sum(&mut living().map(|of| of.anon)));
         // Pages of files may be charged elsewhere; anonymous ones that add up to more than there are, are shared since a fork.
-        let shared =
-            living().count() > 1 && anon > run.stat?.anon.saturating_add(run.stat?.anon / 4).saturating_add(ODD);
+        let there = run.stat?.anon;
+        let again = anon.saturating_sub(there);
+        let shared = living().count() > 1 && again > (there / 4).saturating_add(ODD);
         let texts = if shmem > usage / 2 && shmem > ODD && mapped < shmem / 2 {
             let shmem = size(shmem);
-            [
+            vec![
                 format!("{shmem} of files in memory is no process's: no kill frees it"),
                 format!("no process owns {shmem} of shmem"),
             ]
         } else if shared {
-            let rss = size(rss);
-            [format!("RSS adds up to {rss}: shared pages count in each"), format!("RSS adds up to {rss}, shared")]
+            let (rss, again) = (size(rss), size(again));
+            vec![
+                format!("RSS adds up to {rss}, {again} of it again: since a fork, until written to (copy-on-write)"),
+                format!("RSS adds up to {rss}, {again} copy-on-write"),
+                format!("RSS {rss}, {again} copy-on-write"),
+                format!("RSS adds up to {rss}, shared"),
+            ]
         } else {
             return None;
         };

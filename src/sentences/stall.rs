@@ -12,8 +12,8 @@ impl Language {
     }
 
     /// The same while it lasts, with the key that helps.
-    pub fn stalled_with_key(self, limit: Limit, refaults: u64) -> (String, Weight) {
-        self.stalled_and(limit, refaults, "; + raises it")
+    pub fn stalled_with_key(self, limit: Limit, refaults: u64, key: &str) -> (String, Weight) {
+        self.stalled_and(limit, refaults, &format!("; {key} raises it"))
     }
 
     /// As long as the kernel finds pages to take it has no reason to kill. It may fail to for a moment (seen: a kill after 5 s).
@@ -58,7 +58,7 @@ mod tests {
         let (text, weight) = Language::English.stalled(Limit::Bytes(200 << 20), 93_210);
         assert!(text.contains("the limit of 200M takes away (93,000 pages a second;"), "{text}");
         assert_eq!(weight, Weight::Warning);
-        let (text, _) = Language::English.stalled_with_key(Limit::Bytes(200 << 20), 93_210);
+        let (text, _) = Language::English.stalled_with_key(Limit::Bytes(200 << 20), 93_210, "+");
         assert!(text.contains("takes away; + raises it (93,000"), "{text}");
         assert_eq!(
             [about(1234), about(9_960), about(175_499), about(1_234_567)],

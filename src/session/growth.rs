@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use crate::units::CHARGE_BATCH;
+
 /// Growth is measured over this to twice this; of what is younger since its first reading.
 const SPAN: Duration = Duration::from_millis(250);
 
-/// What grew by less meanwhile does not grow, in bytes: one batch that the kernel charges (`MEMCG_CHARGE_BATCH`, include/linux/memcontrol.h).
-const GROWS: u64 = 256 * 1024;
+/// What grew by less meanwhile does not grow, in bytes: one batch that the kernel charges.
+const GROWS: u64 = CHARGE_BATCH;
 
 /// Who was looked at and has not grown for twice as long as it took to grow the last time stands still; for less than the first of these nobody does,
 /// and for more than the second everybody who is looked at that often.

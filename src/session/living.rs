@@ -3,7 +3,11 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::{Row, Run};
-use crate::event::ProcessChanges;
+use crate::{
+    event::ProcessChanges,
+    heap::{self, Heap},
+    units::{Limit, mirror_margin},
+};
 
 /// How many dead processes a run keeps to show.
 pub(super) const DEAD_KEPT: usize = 32;
@@ -14,6 +18,12 @@ const READ_IN_TURNS: Duration = Duration::from_secs(20);
 const FEW: usize = 100;
 
 impl Run {
+    /// The process whose heap has a ceiling of its own: the largest that lives, or did.
+    pub fn heap(&self) -> Option<(&Row, &Heap)> {
+        let with = self.processes.values().filter_map(|row| Some((row, row.heap.as_ref()?)));
+        with.max_by_key(|(row, _)| (row.died.is_none(), row.process.usage.rss))
+    }
+
     /// A process's CPU use now, in percent of one core.
     pub fn cpu(&self, row: &Row, now: Duration) -> f64 {
         row.cpu_now(now, if self.processes.len() <= FEW { READ_EVERY } else { READ_IN_TURNS })
@@ -23,9 +33,14 @@ impl Run {
     pub(super) fn processes_changed(&mut self, at: Duration, changes: &ProcessChanges) {
         self.held_then = self.parts().held;
         let before = std::mem::replace(&mut self.looked, at);
+        // What the workload finds as the limit of its own group.
+        let margin = mirror_margin(self.started.cpus);
+        let found =
+            self.limit_in_force().bytes().map_or(Limit::Max, |limit| Limit::Bytes(limit.saturating_add(margin)));
         for process in &changes.born {
             let killed = self.victims.iter().any(|v| v.host_pid == process.host_pid);
-            self.processes.insert(process.host_pid, Row::new(at, process.clone(), killed));
+            let heap = heap::ceiling(&process.name, &process.command, found);
+            self.processes.insert(process.host_pid, Row::new(at, process.clone(), heap, killed));
         }
         for (pid, usage) in &changes.changed {
             if let Some(row) = self.processes.get_mut(pid) {

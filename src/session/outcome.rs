@@ -45,7 +45,8 @@ impl Run {
     pub fn hint(&self) -> Option<String> {
         let (argv, status) = (&self.started.argv, &self.ended.as_ref()?.1.status);
         let killed = matches!(self.outcome(), Some(Outcome::OomKilled | Outcome::OomSurvived));
-        hints::at_end(argv, status).or_else(|| hints::sized_by_itself(argv, status, killed))
+        let heap = self.heap().map(|(_, heap)| heap);
+        hints::at_end(argv, status).or_else(|| hints::sized_by_itself(argv, status, killed, heap))
     }
 
     /// How the run ended; `None` while it has not.

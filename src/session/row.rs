@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::growth::Size;
-use crate::event::{Process, ProcessUsage, Share};
+use crate::{
+    event::{Process, ProcessUsage, Share},
+    heap::Heap,
+};
 
 /// A process, alive or dead.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +17,10 @@ pub struct Row {
     pub(super) cpu: f64,
     /// Its part of the memory that it has mapped, and when that was read.
     pub share: Option<(Duration, Share)>,
+    /// When it was first seen, or became another program.
+    pub since: Duration,
+    /// Where its heap ends by what it decided at its start.
+    pub heap: Option<Heap>,
     /// When it died.
     pub died: Option<Duration>,
     /// Whether the OOM killer did it.
@@ -24,10 +31,10 @@ pub struct Row {
 
 impl Row {
     /// One that was born, or became another program.
-    pub(super) fn new(at: Duration, process: Process, oom_killed: bool) -> Row {
+    pub(super) fn new(at: Duration, process: Process, heap: Option<Heap>, oom_killed: bool) -> Row {
         let cpu_read = (at, process.usage.cpu_ms);
         let size = Size::new(at, own(&process.usage));
-        Row { process, cpu: 0.0, share: None, died: None, oom_killed, cpu_read, size }
+        Row { process, cpu: 0.0, share: None, since: at, heap, died: None, oom_killed, cpu_read, size }
     }
 
     /// Takes in its numbers. When all were looked at before, `looked`, it had the ones that it had until now.

@@ -6,7 +6,7 @@
 use super::{Run, badness};
 use crate::{
     event::{Controller, MemoryStat, ProcessUsage},
-    units::{Limit, page_size},
+    units::{CHARGE_BATCH, Limit, page_size},
 };
 
 /// What an edit would do.
@@ -109,9 +109,6 @@ const LEFT_OF_EACH_PAGE: u64 = 9;
 /// as one sum; measured on 6.18 it was 76 to 92 KiB and 16 KiB.
 const OF_A_PROCESS: u64 = 84 * 1024;
 const OF_A_THREAD: u64 = 16 * 1024;
-
-/// What the kernel charges ahead for each CPU at most, in bytes (`MEMCG_CHARGE_BATCH`, include/linux/memcontrol.h).
-const CHARGE_BATCH: u64 = 256 * 1024;
 
 /// How far above what is held a limit has to be, in bytes: what the kernel charges ahead meanwhile. Measured with two CPUs, at random
 /// limits around what is held:

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::session::{Row, Run};
+use crate::{
+    event::Process,
+    session::{Row, Run},
+};
 
 /// A workload that respawns what is killed would fill the table with the dead: only the newest stay.
 const KILLED_SHOWN: usize = 4;
@@ -28,6 +31,10 @@ pub enum Column {
     Swap,
     /// How many threads it has.
     Threads,
+    /// What it does: those that run first, those that wait for a disk next.
+    State,
+    /// Its share of the memory: what is its own, and not a file's.
+    Share,
     /// Its place in line for the OOM killer.
     Next,
     /// Its command.
@@ -35,8 +42,20 @@ pub enum Column {
 }
 
 /// The columns in their order on the screen.
-const COLUMNS: [Column; 7] =
-    [Column::Pid, Column::Cpu, Column::Rss, Column::Swap, Column::Threads, Column::Next, Column::Command];
+const COLUMNS: [Column; 9] = [
+    Column::Pid,
+    Column::Cpu,
+    Column::Rss,
+    Column::Swap,
+    Column::Threads,
+    Column::State,
+    Column::Share,
+    Column::Next,
+    Column::Command,
+];
+
+/// States in the order in which they matter (proc(5)); what else there is comes last.
+const STATES: &str = "RDTtZSI";
 
 /// How the table is looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,6 +94,7 @@ impl Order {
     /// The largest of a number first, the first of a name or pid.
     fn compare(&self, a: &Row, b: &Row, cpu: impl Fn(&Row) -> f64, places: &HashMap<i32, usize>) -> Ordering {
         let (p, q) = (&a.process, &b.process);
+        let state = |of: &Process| STATES.find(of.usage.state).unwrap_or(usize::MAX);
         let place = |row: &Row| places.get(&row.process.host_pid).copied().unwrap_or(usize::MAX);
         let ordering = match self.by {
             Column::Pid => Ordering::Equal,
@@ -82,6 +102,8 @@ impl Order {
             Column::Rss => q.usage.rss.cmp(&p.usage.rss),
             Column::Swap => q.usage.swap.cmp(&p.usage.swap),
             Column::Threads => q.usage.threads.cmp(&p.usage.threads),
+            Column::State => state(p).cmp(&state(q)),
+            Column::Share => q.usage.anon.cmp(&p.usage.anon),
             Column::Next => place(a).cmp(&place(b)),
             Column::Command => p.command.cmp(&q.command).then_with(|| p.name.cmp(&q.name)),
         };

@@ -31,7 +31,7 @@ pub static LIVE: &[Binding] = &[
     Binding {
         id: "kill",
         keys: &["K"],
-        help: "kill the workload (asks; K again means it)",
+        help: "kill the workload (asks; the same key again means it)",
         footer: "kill",
         action: Action::Kill,
     },

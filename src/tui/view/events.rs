@@ -101,7 +101,7 @@ fn sentence(view: &View, entry: &Entry) -> (String, Weight) {
     let lasts = |run: &Run| run.started.run == entry.run && run.stalls.now().is_some_and(|s| entry.at >= s.since);
     match entry.what {
         What::Stalled { limit, refaults } if !view.app.replaying && view.session.run().is_some_and(lasts) => {
-            view.words.stalled_with_key(limit, refaults)
+            view.words.stalled_with_key(limit, refaults, &key_of(view.app, &Action::LimitUp))
         }
         _ => view.words.entry(entry, view.session),
     }

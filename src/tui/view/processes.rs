@@ -67,12 +67,13 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     };
     let alive = run.processes.values().filter(|row| row.died.is_none()).count();
     let order = &view.app.order;
-    let title = match order.filter.as_str() {
-        "" => format!("processes {alive}"),
-        filter => format!("processes /{} of {alive}", visible(filter)),
-    };
     let line = |n: u16| Rect { y: area.y + 1 + n, height: 1, ..area };
     let columns = Columns::new(area.width);
+    let (head, by) = columns.head(view);
+    let title = match order.filter.as_str() {
+        "" => format!("processes {alive}{by}"),
+        filter => format!("processes /{} of {alive}{by}", visible(filter)),
+    };
     let rows = rows::listed(run, view.now, order);
     let room = usize::from(area.height.saturating_sub(2));
     let here = view.app.cursor.and_then(|cursor| cursor.place(&rows));
@@ -86,7 +87,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let told = unseen.map(|row| view.words.next(&row.process, room_for));
     let told = told.or_else(|| view.words.odd(run, room_for));
     rule(frame, area, &title, &told.unwrap_or_default(), view.theme, focused);
-    put(frame, line(0), columns.head(view));
+    put(frame, line(0), head);
     if rows.is_empty() && !order.filter.is_empty() {
         put(frame, line(1), vec![span(" no process matches; Esc clears the filter", view.theme.dim)]);
     }
@@ -132,32 +133,39 @@ impl Columns {
         Columns { share: width >= WIDE, badness: width >= WIDEST, more: width >= ROOMY, ..columns }
     }
 
-    /// The columns' names; the one that the rows are ordered by has a sign.
-    fn head(self, view: &View) -> Vec<Span<'static>> {
+    /// The columns' names; the one that the rows are ordered by has a sign. Where there is no room for it, its name comes beside, for the title.
+    fn head(self, view: &View) -> (Vec<Span<'static>>, String) {
         let more = if self.more { "    SWAP  THR S" } else { "" };
         let share = if self.share { "  SHARE" } else { "" };
         let badness = if self.badness { "  BADNESS" } else { "" };
         let next = if self.share { "  NEXT" } else { "  " };
-        let head = format!("   PID  CPU%     RSS{more}{share}{badness}{next} COMMAND");
+        let head = format!("   PID  CPU%     RSS{more}{share}{badness}{next} COMMAND ");
         let order = &view.app.order;
         let (word, falls) = match order.by {
-            Column::Pid if !order.reversed && !order.flat => return vec![span(head, view.theme.dim)],
+            Column::Pid if !order.reversed && !order.flat => return (vec![span(head, view.theme.dim)], String::new()),
             Column::Pid => ("PID", false),
             Column::Cpu => ("CPU%", true),
             Column::Rss => ("RSS", true),
             Column::Swap => ("SWAP", true),
             Column::Threads => ("THR", true),
+            Column::State => ("S", false),
+            Column::Share => ("SHARE", true),
             Column::Next => ("NEXT", false),
             Column::Command => ("COMMAND", false),
         };
         let sign = if falls == order.reversed { '▲' } else { '▼' };
-        match head.find(word).and_then(|at| Some((head[..at].strip_suffix(' ')?, &head[at + word.len()..]))) {
-            Some((before, after)) => vec![
-                span(before.to_string(), view.theme.dim),
-                span(format!("{sign}{word}"), view.theme.strong),
-                span(after.to_string(), view.theme.dim),
-            ],
-            None => vec![span(head, view.theme.dim)], // there is no room for it
+        match head.find(&format!(" {word} ")) {
+            Some(at) => {
+                let spans = vec![
+                    span(head[..at].to_string(), view.theme.dim),
+                    span(format!("{sign}{word}"), view.theme.strong),
+                    span(head[at + 1 + word.len()..].to_string(), view.theme.dim),
+                ];
+                (spans, String::new())
+            }
+            None => {
+                (vec![span(head, view.theme.dim)], format!(" by {sign}{}", if word == "S" { "STATE" } else { word }))
+            }
         }
     }
 

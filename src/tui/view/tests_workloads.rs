@@ -89,13 +89,22 @@ fn a_jvm_meets_its_own_ceiling_before_the_limit() {
     shows(
         "java-heap",
         None,
-        &["■ exited 1", "of 256M", "OOM kills 0", "limit hits 0", "java's heap has a ceiling of its own"],
+        &[
+            "■ exited 1",
+            "of 256M",
+            "OOM kills 0",
+            "limit hits 0",
+            "java's heap ends at 194M, 62.1M for the rest",
+            "java's heap ends at 194M (75 % of the limit at its",
+            "start): it can be full before the limit is met",
+        ],
     );
+    shows("java-heap", Some(2.5), &["● running", "╌╌╌", "java's heap ends at 194M"]);
 }
 
 #[test]
 fn after_a_fork_the_sizes_add_up_to_more_than_is_used() {
-    shows("redis-fork", Some(3.3), &["RSS adds up to", "M, shared", "redis-server"]);
+    shows("redis-fork", Some(3.3), &["RSS 147M, ", "M copy-on-write", "redis-server"]);
     shows("redis-fork", None, &["■ exited 0", "OOM kills 0"]);
 }
 

@@ -4,6 +4,7 @@
 //! steps where it was moved; ╋ on it says that it was hit; interval peaks are dots; ✖ marks a kill, ▲ ▼ an edit. Each run has a panel with its
 //! own time axis, so that a run of a tenth of a second and one of a minute can stand side by side.
 
+mod heap;
 mod lines;
 mod marks;
 mod readout;
@@ -142,6 +143,7 @@ fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View)
     stroke(buffer, rows, soft.take(come), scale, &DASHED, view.theme.soft);
     let limits = columns.iter().map(|column| column.map_or(run.limit, |point| point.limit).bytes());
     stroke(buffer, rows, limits.take(come), scale, &THICK, view.theme.limit);
+    heap::render(buffer, rows, run, (from, end), come, scale, view.theme);
     if let (Limit::Bytes(limit), None) =
         (run.limit, run.limit.bytes().filter(|b| scale.level(*b) / 8 < u32::from(rows.height)))
     {

@@ -1,0 +1,208 @@
+//! Where a program's heap ends by what the program decided at its start: a ceiling of its own beside the limit.
+//!
+//! Pure: from its command line and the limit that it saw. Refuses: guessing where the command line says nothing, because a variable of its
+//! environment may have.
+
+use crate::{
+    event::COMMAND_LENGTH,
+    units::{Limit, size},
+};
+
+/// A ceiling that a program gave its own heap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heap {
+    /// The program, as its users call it.
+    pub program: &'static str,
+    /// What the heap may take at most, in bytes.
+    pub ceiling: u64,
+    /// What decided that.
+    pub by: String,
+}
+
+/// The ceiling of a program that sizes its heap at its start, by the name and the command line of its process and the limit that it then read.
+pub fn ceiling(name: &str, command: &str, limit: Limit) -> Option<Heap> {
+    let mut words = command.split(' ');
+    let called = words.next()?.rsplit('/').next()?;
+    let with_value = match (name, called) {
+        ("java", _) => JAVA_VALUES.as_slice(),
+        ("node" | "MainThread", "node") => &["-r", "--require", "--import"],
+        _ => return None,
+    };
+    let (options, all) = options(words, with_value)?;
+    // What was cut off may say something else.
+    let cut = command.len() + 1 >= COMMAND_LENGTH;
+    match called {
+        _ if cut && !all => None,
+        "node" => node(&options),
+        _ => java(&options, limit),
+    }
+}
+
+/// Options of java whose value is the next word.
+const JAVA_VALUES: [&str; 8] =
+    ["-cp", "-classpath", "--class-path", "-p", "--module-path", "--add-modules", "--add-opens", "--add-exports"];
+
+/// The options before the program's own arguments, and whether such an argument came; `None` where they stand in a file, too.
+fn options<'a>(words: impl Iterator<Item = &'a str>, with_value: &[&str]) -> Option<(Vec<&'a str>, bool)> {
+    let mut options = Vec::new();
+    let mut value = false;
+    for word in words {
+        if std::mem::take(&mut value) {
+            continue;
+        }
+        match word.as_bytes().first() {
+            Some(b'@') => return None,
+            Some(b'-') => options.push(word),
+            _ => return Some((options, true)),
+        }
+        value = with_value.contains(&word);
+    }
+    Some((options, false))
+}
+
+/// Below this much by MinRAMPercentage the JVM takes that percentage and not the other: 96 MiB, as it scales them for 64 bits
+/// (`MaxHeapSize` and `ScaleForWordSize`, arguments.cpp of OpenJDK).
+const JAVA_SMALL: u64 = 96 * 1024 * 1024 * 13 / 10;
+
+fn java(options: &[&str], limit: Limit) -> Option<Heap> {
+    let heap = |ceiling, by| Some(Heap { program: "java", ceiling, by });
+    // The last one counts.
+    let last = |prefix: &str| options.iter().rev().find_map(|word| word.strip_prefix(prefix));
+    for prefix in ["-Xmx", "-XX:MaxHeapSize="] {
+        if let Some(value) = last(prefix) {
+            return heap(jvm_size(value)?, format!("{prefix}{value}"));
+        }
+    }
+    let percentage = |name: &str| last(&format!("-XX:{name}RAMPercentage=")).map(str::parse::<f64>);
+    let (most, least) = (percentage("Max"), percentage("Min"));
+    let elsewhere =
+        ["-XX:MaxRAM=", "-XX:MaxRAMFraction=", "-XX:MinRAMFraction=", "-XX:-UseContainerSupport", "-XX:Flags="];
+    if (most.is_none() && least.is_none()) || elsewhere.iter().any(|prefix| last(prefix).is_some()) {
+        return None;
+    }
+    let limit = limit.bytes()?;
+    let share = |percentage: f64| (limit as f64 * percentage.clamp(0.0, 100.0) / 100.0) as u64;
+    let (most, least) = (most.unwrap_or(Ok(25.0)).ok()?, least.unwrap_or(Ok(50.0)).ok()?);
+    match share(least) < JAVA_SMALL {
+        true => heap(
+            share(least),
+            format!("{least} % of the limit at its start: MinRAMPercentage, which alone counts for limits so low"),
+        ),
+        false => heap(share(most).max(JAVA_SMALL), format!("{most} % of the limit at its start")),
+    }
+}
+
+/// A size as the JVM reads it: bytes, or with k, m, g or t.
+fn jvm_size(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << unit)
+}
+
+/// What is old of V8's heap, which is nearly all of it, in MiB.
+fn node(options: &[&str]) -> Option<Heap> {
+    let value = options.iter().rev().find_map(|word| {
+        let (name, value) = word.split_once('=')?;
+        (name.replace('_', "-") == "--max-old-space-size").then_some(value)
+    })?;
+    let ceiling = value.parse::<u64>().ok()?.checked_mul(1 << 20)?;
+    Some(Heap { program: "node", ceiling, by: format!("--max-old-space-size={value}") })
+}
+
+impl Heap {
+    /// In words, of a program that ended badly before the limit was met.
+    pub fn was_full(&self) -> String {
+        let Heap { program, ceiling, by } = self;
+        format!("{program}'s heap ends at {} ({by}): it can be full before the limit is met", size(*ceiling))
+    }
+
+    /// In words, beside a limit, for a line of the picture.
+    pub fn beside(&self, limit: Limit) -> String {
+        let Heap { program, ceiling, .. } = self;
+        let ends = format!("{program}'s heap ends at {}", size(*ceiling));
+        match limit.bytes() {
+            Some(limit) if limit > *ceiling => format!("{ends}, {} for the rest", size(limit - ceiling)),
+            Some(_) => format!("{ends}, above the limit"),
+            None => ends,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const M: u64 = 1 << 20;
+
+    fn of(command: &str, limit: u64) -> Option<u64> {
+        let name = command.split(' ').next().unwrap().rsplit('/').next().unwrap();
+        ceiling(name, command, Limit::Bytes(limit)).map(|heap| heap.ceiling)
+    }
+
+    /// What a JVM (17.0.15) says with `-XX:MaxRAM=LIMIT -XX:+PrintFlagsFinal`, which rounds up to its alignment.
+    #[test]
+    fn a_jvms_ceiling_is_the_one_that_it_prints() {
+        for (limit, percentage, printed) in [
+            (64, 75, 32),
+            (100, 75, 50),
+            (249, 75, 126),
+            (250, 75, 188),
+            (256, 75, 192),
+            (300, 75, 226),
+            (512, 75, 384),
+        ]
+        .into_iter()
+        .chain([(256, 10, 126), (512, 10, 126), (4096, 10, 410), (4096, 75, 3072)])
+        {
+            let told = of(&format!("java -XX:MaxRAMPercentage={percentage} Fill"), limit * M).expect("a ceiling");
+            assert!((printed * M).abs_diff(told) < 2 * M, "{limit}, {percentage}: {told}, and it printed {printed}");
+        }
+        assert_eq!(of("java -XX:MinRAMPercentage=75 Fill", 100 * M), Some(75 * M));
+    }
+
+    #[test]
+    fn the_last_explicit_size_counts_and_arguments_are_no_options() {
+        assert_eq!(of("/usr/bin/java -Xmx1g -Xmx96m -jar x.jar", 256 * M), Some(96 * M));
+        assert_eq!(of("java -XX:MaxRAMPercentage=75 -Xmx1G Fill", 100 * M), Some(1 << 30));
+        assert_eq!(of("java -cp -Xmx1g Fill -Xmx96m", 256 * M), None);
+        assert_eq!(of("java -jar x.jar -Xmx96m", 256 * M), None);
+        assert_eq!(of("node --max-old-space-size=100 server.js", 256 * M), Some(100 * M));
+        assert_eq!(of("node --max_old_space_size=100 server.js", 256 * M), Some(100 * M));
+    }
+
+    #[test]
+    fn where_the_command_line_does_not_say_it_nothing_is_guessed() {
+        for command in [
+            "java Fill",
+            "java -Xmx Fill",
+            "java -Xmx1x Fill",
+            "java -Xmx99999999999999999999g Fill",
+            "java -Xmx99999999999g Fill",
+            "java @options Fill",
+            "java -XX:MaxRAMPercentage=x Fill",
+            "java -XX:MaxRAMPercentage=75 -XX:-UseContainerSupport Fill",
+            "node server.js --max-old-space-size=100",
+            "python3 --max-old-space-size=100",
+            "",
+            &format!("java -cp {} -Xmx96m", "x".repeat(COMMAND_LENGTH)),
+        ] {
+            assert_eq!(of(command, 256 * M), None, "{command}");
+        }
+        assert_eq!(ceiling("java", "java -XX:MaxRAMPercentage=75 Fill", Limit::Max), None);
+    }
+
+    #[test]
+    fn the_rest_is_what_the_limit_leaves() {
+        let heap = ceiling("java", "java -Xmx192m Fill", Limit::Max).unwrap();
+        assert_eq!(heap.beside(Limit::Bytes(256 * M)), "java's heap ends at 192M, 64M for the rest");
+        assert_eq!(heap.beside(Limit::Bytes(100 * M)), "java's heap ends at 192M, above the limit");
+        assert_eq!(heap.beside(Limit::Max), "java's heap ends at 192M");
+    }
+}

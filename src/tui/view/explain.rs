@@ -68,7 +68,7 @@ fn number(frame: &mut Frame, area: Rect, view: &View, page: &Page, columns: usiz
     let Some(chosen) = all.get(page.number) else { return };
     let list = if columns >= LISTED { LIST + 1 } else { 0 };
     let room = columns.saturating_sub(list);
-    let text = about(view, chosen, room, v2);
+    let mut text = about(view, chosen, room, v2);
     // As tall for all of them: the box does not jump.
     let tallest = all.iter().map(|number| about(view, number, room, v2).len()).max().unwrap_or(0);
     let inner = boxed(
@@ -87,12 +87,16 @@ fn number(frame: &mut Frame, area: Rect, view: &View, page: &Page, columns: usiz
         let line = Rect { y: inner.y + (n - top) as u16, height: 1, width: LIST as u16, ..inner };
         put(frame, line, vec![span(format!("{sign}{}", fit(&number.title, LIST - 2)), style)]);
     }
+    if text.len() > rows {
+        text.truncate(rows.saturating_sub(1));
+        text.push(Line::from(span("…", view.theme.dim)));
+    }
     popup::fill(frame, Rect { x: inner.x + list as u16, width: room as u16, height: rows as u16, ..inner }, text);
     let last = Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner };
     put(frame, last, keys(view, if list > 0 { "what docker, kubectl and ps would show" } else { "other tools" }).spans);
 }
 
-/// A number's texts as lines.
+/// A number's texts as lines: on a small screen the last are cut off.
 fn about(view: &View, number: &Number, columns: usize, v2: bool) -> Vec<Line<'static>> {
     let theme = view.theme;
     let file = if v2 { &number.v2 } else { &number.v1 };
@@ -102,11 +106,11 @@ fn about(view: &View, number: &Number, columns: usize, v2: bool) -> Vec<Line<'st
     let mut lines = Vec::new();
     for (word, text, style) in [
         ("now", now.as_str(), theme.strong),
+        ("means", &number.means, Style::new()),
+        ("trap", &number.trap, theme.warning),
+        ("formula", &number.formula, Style::new()),
         ("file", file, theme.key),
         ("unit", &number.unit, Style::new()),
-        ("formula", &number.formula, Style::new()),
-        ("trap", &number.trap, theme.warning),
-        ("means", &number.means, Style::new()),
     ] {
         lines.extend(popup::told(view, word, WORDS, text, columns, style));
     }

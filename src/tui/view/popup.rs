@@ -95,14 +95,20 @@ fn help(frame: &mut Frame, area: Rect, view: &View) {
     let table: Vec<(String, &str)> = table.into_iter().map(|b| (b.shown(), b.binding.help)).collect();
     let keys = table.iter().map(|(keys, _)| keys.width()).max().unwrap_or(0);
     let said = |help: &str| named(view, help).replace("{step}", &view.app.step.to_string());
-    let mut lines: Vec<Line> = table
-        .iter()
-        .map(|(shown, help)| {
+    let room = usize::from(area.width).saturating_sub(keys + 2 + 4);
+    let widest = table.iter().map(|(_, help)| said(help).width()).max().unwrap_or(0).min(room);
+    let width = widest + keys + 2;
+    let mut lines: Vec<Line> = Vec::new();
+    for (shown, help) in &table {
+        for (n, part) in wrap(&said(help), widest).into_iter().enumerate() {
+            let shown = if n == 0 { shown.as_str() } else { "" };
             let pad = " ".repeat(keys - shown.width() + 2);
-            Line::from(vec![span(shown.clone(), view.theme.key), span(format!("{pad}{}", said(help)), Style::new())])
-        })
-        .collect();
-    let width = table.iter().map(|(_, help)| said(help).width()).max().unwrap_or(0) + keys + 2;
+            lines.push(Line::from(vec![
+                span(shown.to_string(), view.theme.key),
+                span(format!("{pad}{part}"), Style::new()),
+            ]));
+        }
+    }
     lines.push(Line::default());
     lines.extend(wrap(view.words.place_means(), width).into_iter().map(Line::from));
     let title =

@@ -9,7 +9,7 @@ use super::{
     text::{shell_line, shell_one_line},
 };
 use crate::{
-    event::Controller,
+    event::{Controller, OomPolicy},
     sentences::Language,
     session::{Knob, Run, Session, Value, outcome::Outcome},
     units::{Limit, size},
@@ -144,8 +144,9 @@ fn pids(run: &Run) -> Option<u64> {
     }
 }
 
+/// Whether an OOM kill took the whole workload: by the kernel's setting (v2), or by sandtop in its place.
 fn kills_all(run: &Run) -> bool {
-    run.settings.oom_group == Some(true)
+    run.oom == OomPolicy::Group || run.settings.oom_group == Some(true)
 }
 
 fn swap_said(run: &Run) -> String {
@@ -183,7 +184,7 @@ fn docker(run: &Run) -> Vec<String> {
         lines.push("# docker refuses limits below 6m.".into());
     }
     if kills_all(run) {
-        lines.push("# Here an OOM kill took all processes at once (memory.oom.group); docker has no option for it and kills one.".into());
+        lines.push("# Here an OOM kill took all processes at once (memory.oom.group on cgroup v2); docker has no option for it and kills one.".into());
     }
     lines
 }
@@ -295,18 +296,21 @@ fn systemd(run: &Run) -> Vec<String> {
     );
     lines.push("# stop, systemd's default: systemd then ends the unit; kill: the kernel takes all its processes (memory.oom.group).".into());
     let options: Vec<String> = settings.iter().map(|setting| format!("-p {setting}")).collect();
-    // systemd would put its own variables in.
-    let dollars = run.started.argv.iter().any(|word| word.contains('$'));
-    let literal = if dollars { " --expand-environment=no" } else { "" };
     lines.push("#".into());
-    lines.push(format!("# Once, from a shell{}:", if dollars { " (systemd 254 or later)" } else { "" }));
+    lines.push("# Once, from a shell:".into());
     let line = format!(
-        "systemd-run --wait --pipe --same-dir --collect{literal} {} -- {}",
+        "systemd-run --wait --pipe --same-dir --collect {} -- {}",
         options.join(" "),
-        command(run, shell_one_line)
+        command(run, |argv| shell_one_line(&for_systemd(argv)))
     );
     lines.push(format!("#   {line}"));
     lines
+}
+
+/// Arguments as systemd-run has to be given them: it puts its own variables in their place, and `$$` is a dollar (systemd.service(5)). Only from
+/// systemd 254 on an option turns that off. It does not do so in the name of the program.
+fn for_systemd(argv: &[String]) -> Vec<String> {
+    argv.iter().enumerate().map(|(n, word)| if n == 0 { word.clone() } else { word.replace('$', "$$") }).collect()
 }
 
 /// What the take-away is about, in a heading.

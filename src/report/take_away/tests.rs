@@ -86,7 +86,7 @@ fn what_else_was_limited_comes_along() {
     let mut session = story(|_| {});
     session.runs[0].settings.pids_limit = Some("64".into());
     session.runs[0].settings.cpu = Some("150000 100000".into());
-    session.runs[0].settings.oom_group = Some(true);
+    session.runs[0].oom = OomPolicy::Group; // on v1 nothing of the kernel's says so
     ended(&mut session, 50 * M, 0, 0, 0);
     let [docker, compose, kubernetes, systemd] = all(&session).try_into().unwrap();
     assert!(docker.contains("--pids-limit 64 --cpus 1.5 IMAGE") && docker.contains("memory.oom.group"), "{docker}");
@@ -129,4 +129,14 @@ fn no_limit_is_none_elsewhere_too() {
         kubernetes.starts_with("resources: {}") && systemd.contains("MemoryMax=infinity\n"),
         "{kubernetes}{systemd}"
     );
+}
+
+#[test]
+fn systemd_run_is_told_which_dollars_are_the_commands_own() {
+    let mut session = story(|_| {});
+    session.runs[0].started.argv = ["sh", "-c", "echo $$ ${HOME}"].map(String::from).to_vec();
+    ended(&mut session, 50 * M, 0, 0, 0);
+    let [docker, _, _, systemd] = all(&session).try_into().unwrap();
+    assert!(docker.contains("sh -c 'echo $$ ${HOME}'"), "{docker}");
+    assert!(systemd.contains("sh -c 'echo $$$$ $${HOME}'"), "{systemd}");
 }

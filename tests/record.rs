@@ -339,6 +339,9 @@ fn a_damaged_recording_is_read_up_to_the_damage_or_refused_in_a_sentence() {
 
 #[test]
 fn a_bomb_does_not_go_off() {
+    if emulated() {
+        return not_here("a_bomb_does_not_go_off"); // a file is read: no kernel has a part in that, and it takes a minute there
+    }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bomb.jsonl.gz");
     let header = include_str!("data/recording-1.jsonl").lines().next().unwrap().to_string() + "\n";

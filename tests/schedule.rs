@@ -124,7 +124,7 @@ fn a_step_below_what_is_held_is_refused_on_v1_and_kills_on_v2_and_the_result_say
     if !kernel_tier("a_step_below_what_is_held_is_refused_on_v1_and_kills_on_v2_and_the_result_says_so") {
         return;
     }
-    let seconds = if emulated() { 10 } else { 1 }; // by then it holds what it will
+    let seconds = if emulated() { 6 } else { 1 }; // by then it holds what it will
     let options = format!("-m 100M --schedule {seconds}s=30M --timeout {}", seconds + 1);
     let ended = Sandtop::run(&options).worker("fill 60M --hold").go();
     let json = ended.json.as_ref().unwrap();
@@ -189,7 +189,7 @@ fn on_the_screen_a_schedule_goes_on_after_a_key_and_starts_again_with_the_next_r
     if !kernel_tier("on_the_screen_a_schedule_goes_on_after_a_key_and_starts_again_with_the_next_run") {
         return;
     }
-    let seconds = if emulated() { 20 } else { 3 };
+    let seconds = if emulated() { 10 } else { 3 };
     let mut command = Sandtop::with(&format!("--schedule 0s=200M,{seconds}s=120M")).raw();
     command.args(["--", "sh", "-c", "read line"]);
     let mut t = Terminal::start(command, 120, 40);

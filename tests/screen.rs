@@ -468,7 +468,7 @@ fn one_ctrl_c_is_one_sigint() {
         return;
     }
     // os.write, not print: the signal may come while the first line is being printed.
-    let script = "import os,signal,sys,time\nn=0\nsay=lambda text: os.write(1,text.encode())\ndef got(*_):\n    global n\n    n+=1\n    say(f'got {n}\\n')\ndef end(*_):\n    say(f'total {n}\\n'); sys.exit(0)\nsignal.signal(signal.SIGINT,got); signal.signal(signal.SIGUSR1,end)\nsay('ready\\n')\nwhile True: time.sleep(10)";
+    let script = "import os,signal,sys,time\nn=0\nsay=lambda text: os.write(1,text.encode())\ndef got(*_):\n    global n\n    n+=1\n    say(f'got {n}\\n')\ndef end(*_):\n    say(f'total {n}\\n'); sys.exit(0)\nsignal.signal(signal.SIGINT,got); signal.signal(signal.SIGUSR1,end)\nsay('ready\\n')\nwhile True: time.sleep(0.2)";
     let mut t = screen("run", &["python3", "-c", script], 80, 24);
     t.wait_text("ready");
     let pid = t.sandtop();

@@ -246,7 +246,7 @@ impl Config {
 
     fn load_theme(&self) -> Result<Theme> {
         let folder = self.path.as_deref().and_then(Path::parent);
-        let themes = folder.map(|folder| folder.join("themes"));
+        let themes = self.path.as_deref().and_then(themes);
         let wanted = &self.theme.value;
         let Origin::File(line) = self.theme.origin else { return Theme::load(wanted, themes.as_deref()) };
         // A path in the file is one beside it, wherever sandtop is started.
@@ -289,6 +289,11 @@ fn choice<T: ValueEnum>(entry: &Entry) -> std::result::Result<T, String> {
 /// Where the file is; `None` where none is read.
 pub fn path() -> Option<PathBuf> {
     place(&|name| std::env::var_os(name)).0
+}
+
+/// The folder of themes that goes with this file.
+pub fn themes(config: &Path) -> Option<PathBuf> {
+    config.parent().map(|folder| folder.join("themes"))
 }
 
 /// Where the file is, and whether it has to be there.

@@ -111,6 +111,15 @@ fn themes_are_chosen_by_name_or_file() {
     let mut t = Terminal::start_as_is(command, 100, 30);
     assert_eq!(t.end(), 125);
     assert!(t.text().contains("no theme \"nobodys\""), "{}", t.text());
+    // A picture of a recording knows the same themes.
+    let picture = |theme: &str| {
+        let mut report = std::process::Command::new(SANDTOP);
+        report.args(["report", RECORDED, "--screen", "80x24", "--theme", theme, "--format", "svg", "-o", "-"]);
+        report.env("SANDTOP_CONFIG", &config).output().unwrap()
+    };
+    let output = picture("mine");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("#010203"), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!picture("nobodys").status.success());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::{
     write::write,
 };
 use crate::{
-    cli,
+    cli, config,
     error::{Error, Result, panic_if_asked},
     event::Stamped,
     files,
@@ -75,7 +75,8 @@ pub fn run(options: &cli::Report) -> Result<u8> {
 
 /// The screen as it was after these events.
 fn screen(options: &cli::Report, size: (u16, u16), events: &[Stamped]) -> Result<String> {
-    let theme = Theme::load(options.theme.as_deref().unwrap_or("truecolor"), None)?; // a picture has all colours
+    let themes = config::path().as_deref().and_then(config::themes);
+    let theme = Theme::load(options.theme.as_deref().unwrap_or("truecolor"), themes.as_deref())?; // a picture has all colours
     let picture =
         Picture::new(events, size, &options.press, theme).map_err(|why| Error::new(format!("--press: {why}")))?;
     Ok({ picture }.svg())

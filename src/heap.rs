@@ -68,10 +68,10 @@ fn java(options: &[&str], limit: Limit) -> Option<Heap> {
     let heap = |ceiling, by| Some(Heap { program: "java", ceiling, by });
     // The last one counts.
     let last = |prefix: &str| options.iter().rev().find_map(|word| word.strip_prefix(prefix));
-    for prefix in ["-Xmx", "-XX:MaxHeapSize="] {
-        if let Some(value) = last(prefix) {
-            return heap(jvm_size(value)?, format!("{prefix}{value}"));
-        }
+    let explicit = |word: &&&str| ["-Xmx", "-XX:MaxHeapSize="].iter().any(|prefix| word.starts_with(prefix));
+    if let Some(word) = options.iter().rev().find(explicit) {
+        let value = word.trim_start_matches("-Xmx").trim_start_matches("-XX:MaxHeapSize=");
+        return heap(jvm_size(value)?, word.to_string());
     }
     let percentage = |name: &str| last(&format!("-XX:{name}RAMPercentage=")).map(str::parse::<f64>);
     let (most, least) = (percentage("Max"), percentage("Min"));
@@ -117,6 +117,11 @@ fn node(options: &[&str]) -> Option<Heap> {
 }
 
 impl Heap {
+    /// Whether a process of this size may have filled it: its memory is a little more than the heap, or, just before, a little less.
+    pub fn is_nearly(&self, resident: u64) -> bool {
+        resident >= self.ceiling / 4 * 3
+    }
+
     /// In words, of a program that ended badly before the limit was met.
     pub fn was_full(&self) -> String {
         let Heap { program, ceiling, by } = self;
@@ -129,6 +134,7 @@ impl Heap {
         let ends = format!("{program}'s heap ends at {}", size(*ceiling));
         match limit.bytes() {
             Some(limit) if limit > *ceiling => format!("{ends}, {} for the rest", size(limit - ceiling)),
+            Some(limit) if limit == *ceiling => format!("{ends}, nothing for the rest"),
             Some(_) => format!("{ends}, above the limit"),
             None => ends,
         }
@@ -170,6 +176,7 @@ mod tests {
     #[test]
     fn the_last_explicit_size_counts_and_arguments_are_no_options() {
         assert_eq!(of("/usr/bin/java -Xmx1g -Xmx96m -jar x.jar", 256 * M), Some(96 * M));
+        assert_eq!(of("java -Xmx96m -XX:MaxHeapSize=64m Fill", 256 * M), Some(64 * M));
         assert_eq!(of("java -XX:MaxRAMPercentage=75 -Xmx1G Fill", 100 * M), Some(1 << 30));
         assert_eq!(of("java -cp -Xmx1g Fill -Xmx96m", 256 * M), None);
         assert_eq!(of("java -jar x.jar -Xmx96m", 256 * M), None);
@@ -202,6 +209,7 @@ mod tests {
     fn the_rest_is_what_the_limit_leaves() {
         let heap = ceiling("java", "java -Xmx192m Fill", Limit::Max).unwrap();
         assert_eq!(heap.beside(Limit::Bytes(256 * M)), "java's heap ends at 192M, 64M for the rest");
+        assert_eq!(heap.beside(Limit::Bytes(192 * M)), "java's heap ends at 192M, nothing for the rest");
         assert_eq!(heap.beside(Limit::Bytes(100 * M)), "java's heap ends at 192M, above the limit");
         assert_eq!(heap.beside(Limit::Max), "java's heap ends at 192M");
     }

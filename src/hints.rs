@@ -68,16 +68,26 @@ pub fn at_end(argv: &[String], status: &Status) -> Option<String> {
     }
 }
 
+/// How a program stood to the ceiling of its own heap.
+#[derive(Clone, Copy, Debug)]
+pub enum OwnHeap<'a> {
+    /// It had about as much as fits.
+    Full(&'a Heap),
+    /// It had less.
+    Roomy,
+    /// Its command line does not say where that is, and it had enough to have met one.
+    Unknown,
+}
+
 /// What to say about an end for want of memory, where the command sized itself by something else than the limit. `killed`: by the OOM killer.
-/// `heap`: where its heap ends, if it says so.
-pub fn sized_by_itself(argv: &[String], status: &Status, killed: bool, heap: Option<&Heap>) -> Option<String> {
+pub fn sized_by_itself(argv: &[String], status: &Status, killed: bool, heap: OwnHeap) -> Option<String> {
     let buffer = |word: &String| word.starts_with("-S") || word.starts_with("--buffer-size");
-    match (name(argv).as_str(), status) {
-        ("sort", _) if killed && !argv.iter().any(buffer) => {
+    match (name(argv).as_str(), status, heap) {
+        ("sort", ..) if killed && !argv.iter().any(buffer) => {
             Some("sort takes a buffer by the machine's memory, and not by the limit: sort -S SIZE says how much".into())
         }
-        ("java" | "node", Status::Exited(1..) | Status::Signalled(6)) if !killed && heap.is_some() => heap.map(Heap::was_full),
-        ("java", Status::Exited(1..)) if !killed => Some(
+        ("java" | "node", Status::Exited(1..) | Status::Signalled(6), OwnHeap::Full(heap)) if !killed => Some(heap.was_full()),
+        ("java", Status::Exited(1..), OwnHeap::Unknown) if !killed => Some(
             "java's heap has a ceiling of its own, set at its start by the limit that it saw (-XX:MaxRAMPercentage, -Xmx): it can be full before the limit is met"
                 .into(),
         ),

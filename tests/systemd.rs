@@ -63,7 +63,8 @@ fn watches(test: &str, percent: u32) -> bool {
         let output = Command::new("oomctl").output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let (_, pressure) = text.split_once("Memory Pressure Monitored CGroups")?;
-        (pressure.contains("system.slice") && pressure.contains(&format!("{percent}."))).then_some(())
+        let limit = format!("Memory Pressure Limit: {percent}.00%");
+        pressure.split("Path: ").any(|of| of.starts_with("/system.slice\n") && of.contains(&limit)).then_some(())
     });
     true
 }

@@ -65,7 +65,7 @@ impl Listener {
     pub fn hear(&mut self, record: &[u8]) -> Option<Said> {
         match read(record)? {
             Line::Invoked { name } => {
-                self.dump = Some(Dump::default());
+                (self.dump, self.chosen) = (Some(Dump::default()), None);
                 (self.columns, self.invoked) = (Vec::new(), Some(name));
             }
             Line::Asker { pid, name } => {
@@ -91,6 +91,7 @@ impl Listener {
                 self.chosen = Some(pid);
                 return Some(Said::Chosen(Dump { pid, group, limited, ..dump }));
             }
+            Line::Skipped => self.chosen = None,
             Line::Killed(killed) => {
                 self.dump = None;
                 let pid = self.chosen.take().unwrap_or(killed.pid);
@@ -147,6 +148,20 @@ mod tests {
     fn heard(text: &str) -> Vec<Said> {
         let mut listener = Listener::default();
         text.lines().filter_map(|line| listener.hear(line.as_bytes())).collect()
+    }
+
+    #[test]
+    fn one_that_ended_before_it_was_killed_lends_its_pid_to_nobody() {
+        // Of the next kill the kernel prints no dump: they are rate-limited.
+        let chosen = DUMP.lines().nth(11).unwrap();
+        let next = "3,15,1,-;Memory cgroup out of memory: Killed process 99 (other) total-vm:1kB, anon-rss:1kB, file-rss:1kB, shmem-rss:0kB, UID:0 pgtables:1kB oom_score_adj:0";
+        for between in [
+            "6,14,1,-;Memory cgroup out of memory: OOM victim 14882 (a ) b) is already exiting. Skip killing the task",
+            "4,14,1,-;x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+        ] {
+            let said = heard(&[chosen, between, next].join("\n"));
+            assert!(matches!(said.last(), Some(Said::Killed(killed)) if killed.pid == 99), "{said:?}");
+        }
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub enum Line {
         /// The victim's group, as a path below the hierarchy's mount.
         group: String,
     },
+    /// Who was chosen had ended by itself, and is not killed (`__oom_kill_process`).
+    Skipped,
     /// Who was killed.
     Killed(Killed),
 }
@@ -85,6 +87,9 @@ fn line(text: &str) -> Option<Line> {
     }
     if let Some((_, rest)) = text.split_once("ut of memory: Killed process ") {
         return killed(rest, text.starts_with("Out of memory")).map(Line::Killed);
+    }
+    if text.contains("ut of memory: OOM victim ") && text.ends_with(" is already exiting. Skip killing the task") {
+        return Some(Line::Skipped);
     }
     if let Some(rest) = text.strip_prefix("CPU: ") {
         let (pid, rest) = rest.split_once("PID: ")?.1.split_once(" Comm: ")?;

@@ -1,6 +1,7 @@
 //! What has to be said before anyone takes a run's limits elsewhere: that they killed, and what else speaks against them.
 
 use crate::{
+    event::OomPolicy,
     sentences::{Language, count},
     session::{Run, Session, What, outcome::Outcome},
     units::{is_lower, size},
@@ -43,6 +44,9 @@ pub fn said(run: &Run, session: &Session) -> Vec<String> {
     }
     if let Some(budget) = run.started.budget.filter(|_| run.over_budget()) {
         said.push(format!("CAUTION: its peak of {peak} is more than its budget of {}.", size(budget)));
+    }
+    if run.oom == OomPolicy::Pause {
+        said.push("Here the workload was to be paused when memory runs out (--oom pause); nothing else does that: it would be killed.".into());
     }
     if run.limit_is_default {
         said.push(format!("{limit} is sandtop's default: nobody chose it. The peak was {peak}."));

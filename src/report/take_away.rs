@@ -99,8 +99,13 @@ fn both(run: &Run) -> Option<u64> {
 
 /// CPUs as a decimal number, where they were limited.
 fn cpus(run: &Run) -> Option<f64> {
+    thousandths(run).map(|n| n as f64 / 1000.0)
+}
+
+/// Thousandths of a CPU, where they were limited.
+fn thousandths(run: &Run) -> Option<u64> {
     match run.setting(Knob::Cpus)? {
-        Value::Cpus(quota) => quota.number().map(|thousandths| thousandths as f64 / 1000.0),
+        Value::Cpus(quota) => quota.number(),
         _ => None,
     }
 }
@@ -116,7 +121,9 @@ fn high(run: &Run) -> Option<u64> {
 }
 
 fn soft_limit(run: &Run) -> Option<u64> {
-    match run.setting(Knob::SoftLimit)? {
+    // On v2 a run that pauses has its brink there, which is nobody's wish.
+    let is_brink = run.oom == OomPolicy::Pause && run.started.controller == Controller::V2;
+    match if is_brink { run.wanted(Knob::SoftLimit) } else { run.setting(Knob::SoftLimit) }? {
         Value::Size(limit) => limit.bytes(),
         _ => None,
     }
@@ -277,7 +284,7 @@ fn systemd(run: &Run) -> Vec<String> {
     });
     settings.push(format!("OOMPolicy={}", if kills_all(run) { "kill" } else { "continue" }));
     settings.extend(pids(run).map(|n| format!("TasksMax={n}")));
-    settings.extend(cpus(run).map(|n| format!("CPUQuota={}%", (n * 100.0).ceil())));
+    settings.extend(thousandths(run).map(|n| format!("CPUQuota={}%", n.div_ceil(10))));
     settings.extend(run.started.oom_score_adj.map(|n| format!("OOMScoreAdjust={n}")));
     let mut lines = vec!["# systemctl edit UNIT".to_string(), "[Service]".into()];
     lines.extend(settings.iter().cloned());
@@ -288,7 +295,7 @@ fn systemd(run: &Run) -> Vec<String> {
         ));
     }
     lines.push(
-        "# MemorySwapMax= is swap alone, not memory and swap. Both need cgroup v2 (the unified hierarchy).".into(),
+        "# MemorySwapMax= is swap alone, not memory and swap, and needs cgroup v2 (the unified hierarchy).".into(),
     );
     lines.push(
         "# OOMPolicy=continue: an OOM kill takes one process and the unit goes on, as the kernel does it by itself;"

@@ -37,7 +37,8 @@ impl Language {
             (Controller::V1, Knob::Oom) => "memory.oom_control",
             (_, Knob::Pids) => "pids.max",
             (Controller::V1, Knob::Cpus) => "cpu.cfs_quota_us",
-            (_, Knob::Freeze) => "cgroup.freeze",
+            (Controller::V1, Knob::Freeze) => "cgroup.freeze/freezer.state",
+            (Controller::V2, Knob::Freeze) => "cgroup.freeze",
             (Controller::V1, Knob::Reclaim) => "memory.force_empty",
             (Controller::V2, Knob::Limit) => "memory.max",
             (Controller::V2, Knob::Swap) => "memory.swap.max",
@@ -138,7 +139,7 @@ impl Language {
             (Lack::Kernel, Knob::Swap) => "This kernel does not count swap (CONFIG_SWAP, swapaccount).".into(),
             (Lack::Kernel, Knob::Reclaim) => "This kernel cannot be told to: memory.reclaim came with 5.19.".into(),
             (Lack::Kernel, Knob::Freeze) => {
-                "There is no cgroup v2 for this group, whose cgroup.freeze (5.2) it takes.".into()
+                "It takes cgroup.freeze of cgroup v2 (5.2) or v1's freezer, and this group has neither.".into()
             }
             (Lack::Kernel, knob) => format!("This kernel, or this group, has no {}.", self.knob(knob)),
         }

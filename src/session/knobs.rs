@@ -115,7 +115,7 @@ impl Knob {
             Knob::Oom => {
                 settings.oom_group.map(|group| Value::Policy(if group { OomPolicy::Group } else { OomPolicy::Kill }))
             }
-            Knob::Pids => settings.pids_limit.as_deref().and_then(|n| Quota::parse_pids(n).ok()).map(Value::Count),
+            Knob::Pids => settings.pids_limit.as_deref().and_then(pids_limit).map(Value::Count),
             Knob::Cpus => settings.cpu.as_deref().and_then(cpu_quota).map(Value::Cpus),
             Knob::Freeze => settings.frozen.map(Value::Frozen),
             Knob::Limit | Knob::Reclaim | Knob::Counters => None,
@@ -158,6 +158,14 @@ impl Knob {
             Knob::Freeze | Knob::Reclaim | Knob::Counters => Some(Lack::NothingRuns),
             _ => self.lack(controller, settings).filter(|lack| !matches!(lack, Lack::NotJoined | Lack::Unread)),
         }
+    }
+}
+
+/// How many processes there may be as `pids.max` has it: there 0 is none, and not any number.
+fn pids_limit(text: &str) -> Option<Quota> {
+    match text.trim() {
+        "max" => Some(Quota::Max),
+        n => n.parse().ok().map(Quota::Of),
     }
 }
 
@@ -262,6 +270,11 @@ impl Run {
     /// What a knob is set to: as the kernel was found to have it, or, where a run was over before that was read, as it was asked for.
     pub fn setting(&self, knob: Knob) -> Option<Value> {
         knob.read(self.started.controller, &self.settings).or_else(|| self.asked.value(knob))
+    }
+
+    /// What a knob was asked to be set to, if it was.
+    pub fn wanted(&self, knob: Knob) -> Option<Value> {
+        self.asked.value(knob)
     }
 
     fn in_the_wake(&self, at: Duration) -> bool {

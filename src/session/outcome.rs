@@ -9,7 +9,7 @@ use super::Run;
 use crate::{
     error::EXIT_OVER_BUDGET,
     event::{Ended, OomPolicy, Status, Step, Stopped},
-    hints,
+    hints::{self, OwnHeap},
 };
 
 /// The closed list.
@@ -45,7 +45,12 @@ impl Run {
     pub fn hint(&self) -> Option<String> {
         let (argv, status) = (&self.started.argv, &self.ended.as_ref()?.1.status);
         let killed = matches!(self.outcome(), Some(Outcome::OomKilled | Outcome::OomSurvived));
-        let heap = self.heap().map(|(_, heap)| heap);
+        let heap = match self.heap() {
+            Some((row, heap)) if heap.is_nearly(row.process.usage.rss) => OwnHeap::Full(heap),
+            // Where the command line does not say it a JVM takes a quarter or a half of the limit.
+            None if self.limit.bytes().is_some_and(|limit| self.peak > limit / 5) => OwnHeap::Unknown,
+            _ => OwnHeap::Roomy,
+        };
         hints::at_end(argv, status).or_else(|| hints::sized_by_itself(argv, status, killed, heap))
     }
 

@@ -82,11 +82,11 @@ impl Live {
 
     /// Whose the victim is: known to us, or still there to be asked; `None` for another group's.
     fn whose(&mut self, mut killed: Killed, group: &str) -> Option<Line> {
-        if self.ours.take(killed.pid) {
+        if self.ours.take(Instant::now(), killed.pid) {
             return Some(Line::Ours(killed));
         }
         killed.pid = process_of(killed.pid).unwrap_or(killed.pid);
-        if self.ours.take(killed.pid) {
+        if self.ours.take(Instant::now(), killed.pid) {
             return Some(Line::Ours(killed));
         }
         match is_member(killed.pid, group) {

@@ -218,7 +218,7 @@ impl Live {
             return; // not read (no descriptor left, say): nobody has died of that
         }
         let changes = self.procs.sweep(&self.pids);
-        self.ours.follow(&changes);
+        self.ours.follow(now, &changes);
         if !changes.is_empty() {
             out.push(Event::Processes(changes));
         }

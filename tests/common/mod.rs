@@ -309,7 +309,13 @@ fn replayed(
     kept: Option<tempfile::TempDir>,
     code: Option<i32>,
 ) -> Option<serde_json::Value> {
-    let live: serde_json::Value = serde_json::from_str(&fs::read_to_string(json?.path()).ok()?).ok()?;
+    let text = fs::read_to_string(json?.path()).expect("the file that was made for it");
+    // A sandtop that was killed wrote none, nor one that refused its arguments.
+    if text.is_empty() && matches!(code, None | Some(125)) {
+        return None;
+    }
+    let live: serde_json::Value =
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text:?}, exit {code:?}"));
     // What sandtop itself failed at is no event.
     let ended = code.is_some() && live["error"].is_null();
     let last = kept.as_ref().map(|dir| dir.path().join("sandtop/last.jsonl.gz")).filter(|_| ended);

@@ -62,6 +62,9 @@ pub struct Tape<S> {
     places: Vec<Duration>,
 }
 
+/// A kill is named this soon.
+const NAMED_WITHIN: Duration = Duration::from_millis(200);
+
 impl<S: Fold> Tape<S> {
     /// A tape at its start, and what all of it adds up to.
     pub fn new(events: Vec<Stamped>, start: S) -> (Tape<S>, S) {
@@ -75,6 +78,13 @@ impl<S: Fold> Tape<S> {
             if state.told() != told {
                 told = state.told();
                 places.push(stamped.at);
+            }
+            // Whom a kill took is read from the kernel's log a moment after it was counted: the kill's place is where that is known, too.
+            let named = matches!(stamped.event, Event::Victim(_));
+            if let Some(place) =
+                places.last_mut().filter(|place| named && stamped.at.saturating_sub(**place) < NAMED_WITHIN)
+            {
+                *place = stamped.at;
             }
             since += cost(stamped);
             if since < apart {

@@ -48,7 +48,6 @@ fn memory(out: &mut Exposition, run: &Run) {
         Limit::Bytes(limit) => Number::Whole(limit.saturating_sub(usage)),
         Limit::Max => Number::Real(f64::INFINITY),
     });
-    let swap_limit = run.settings.swap_limit.or(run.started.swap).unwrap_or(Limit::Bytes(0));
     let reclaimable = run.stat.zip(usage).map(|(stat, usage)| stat.file.min(usage));
     out.gauge(
         "memory_usage_bytes",
@@ -61,7 +60,11 @@ fn memory(out: &mut Exposition, run: &Run) {
     let peak = run.peak_is_kernels.then_some(run.peak);
     out.gauge("memory_peak_bytes", "The highest usage of this run, as the kernel kept it.", peak);
     out.gauge("memory_swap_bytes", "What is swapped out.", run.swap);
-    out.gauge("memory_swap_limit_bytes", "How much may be swapped out; +Inf for any amount.", Some(number(swap_limit)));
+    out.gauge(
+        "memory_swap_limit_bytes",
+        "How much may be swapped out; +Inf for any amount.",
+        Some(number(run.swap_limit)),
+    );
 }
 
 /// One family with a label: what is stacked in a picture is summed in a query.

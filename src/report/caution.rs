@@ -2,7 +2,7 @@
 
 use crate::{
     event::OomPolicy,
-    sentences::{Language, count},
+    sentences::{Language, count, duration},
     session::{Run, Session, What, outcome::Outcome},
     units::{is_lower, size},
 };
@@ -23,6 +23,9 @@ pub fn said(run: &Run, session: &Session) -> Vec<String> {
             said.push("CAUTION: this run did not get as far as to show what it needs; its limit says nothing.".into());
         }
         None => said.push(format!("CAUTION: the run has not ended here; its peak so far is {peak}.")),
+        Some(Outcome::TimedOut | Outcome::StoppedByUser | Outcome::Signalled) => said.push(format!(
+            "CAUTION: the run was ended before it was done; its peak until then was {peak}, and what it would have needed later it does not show."
+        )),
         Some(_) => {}
     }
     // The highest limit that killed is what the next one has to be above.
@@ -42,6 +45,7 @@ pub fn said(run: &Run, session: &Session) -> Vec<String> {
             "It needs more than that; how much more this run does not show. Raise the limit until a run passes.".into(),
         );
     }
+    said.extend(stalled(run, session));
     if let Some(budget) = run.started.budget.filter(|_| run.over_budget()) {
         said.push(format!("CAUTION: its peak of {peak} is more than its budget of {}.", size(budget)));
     }
@@ -53,7 +57,32 @@ pub fn said(run: &Run, session: &Session) -> Vec<String> {
     }
     if killed == 0 && run.limit_hits().unwrap_or(0) > 0 {
         let hits = count(run.limit_hits().unwrap_or(0), "limit hit");
-        said.push(format!("{hits}: the limit held usage down, and the kernel gave memory back for it; peak {peak}."));
+        let other =
+            run.history.points().iter().filter(|point| point.limit != limit).map(|point| point.hits).sum::<u64>();
+        let other = if other > 0 { format!(" ({other} of them under other limits)") } else { String::new() };
+        said.push(format!(
+            "{hits}{other}: the limit held usage down, and the kernel gave memory back for it; peak {peak}."
+        ));
     }
     said
+}
+
+/// That the run stalled, and whether that speaks against the limit that is to be taken.
+fn stalled(run: &Run, session: &Session) -> Option<String> {
+    let entries = session.log.iter().filter(|entry| entry.run == run.started.run);
+    let limits = entries.filter_map(|entry| match entry.what {
+        What::Stalled { limit, .. } => Some(limit),
+        _ => None,
+    });
+    let highest = limits.reduce(|a, b| if is_lower(a, b) { a } else { b })?;
+    let lasted = duration(run.stalls.total());
+    Some(match is_lower(run.limit, highest) {
+        true => format!(
+            "It stalled for {lasted} under lower limits, up to {highest}; under the last one, {}, it did not.",
+            run.limit
+        ),
+        false => format!(
+            "CAUTION: under {highest} it stalled for {lasted}: it lived, and spent its time fetching back what the limit took away. It needs more than that."
+        ),
+    })
 }

@@ -140,3 +140,48 @@ fn systemd_run_is_told_which_dollars_are_the_commands_own() {
     assert!(docker.contains("sh -c 'echo $$ ${HOME}'"), "{docker}");
     assert!(systemd.contains("sh -c 'echo $$$$ $${HOME}'"), "{systemd}");
 }
+
+#[test]
+fn a_run_that_stalled_or_was_broken_off_is_no_recommendation() {
+    let stalled = |limit: u64| {
+        let mut session = story(|_| {});
+        let what = crate::session::What::Stalled { limit: Limit::Bytes(limit), refaults: 1000 };
+        session.log.push(crate::session::Entry { at: Duration::from_millis(50), run: 1, what });
+        ended(&mut session, 90 * M, 0, 0, 0);
+        take_away(System::Kubernetes, &session)
+    };
+    assert!(stalled(100 * M).starts_with("# CAUTION: under 100M it stalled for "), "{}", stalled(100 * M));
+    assert!(stalled(50 * M).contains("under lower limits, up to 50M; under the last one, 100M, it did not."));
+    let mut session = story(|_| {});
+    ended(&mut session, 90 * M, 0, 0, 0);
+    if let Some((_, ended)) = &mut session.runs[0].ended {
+        ended.stopped = Some(crate::event::Stopped::Timeout);
+    }
+    let docker = take_away(System::Docker, &session);
+    assert!(
+        docker.starts_with("# CAUTION: the run was ended before it was done; its peak until then was 90M"),
+        "{docker}"
+    );
+}
+
+#[test]
+fn a_pause_at_the_brink_is_no_soft_limit_and_is_said_to_be_had_nowhere_else() {
+    let mut session = story(|started| started.controller = Controller::V2);
+    session.runs[0].oom = OomPolicy::Pause;
+    session.runs[0].settings.high = Some(Limit::Bytes(84 * M));
+    ended(&mut session, 80 * M, 0, 0, 0);
+    for text in all(&session) {
+        assert!(text.contains("nothing else does that") && !text.contains("84"), "{text}");
+    }
+}
+
+#[test]
+fn a_quota_of_cpu_time_is_the_one_that_was_given() {
+    for (quota, percent) in [("110000 100000", 110), ("7000 100000", 7), ("55000 100000", 55), ("220000 100000", 220)] {
+        let mut session = story(|_| {});
+        session.runs[0].settings.cpu = Some(quota.into());
+        ended(&mut session, 80 * M, 0, 0, 0);
+        let systemd = take_away(System::Systemd, &session);
+        assert!(systemd.contains(&format!("CPUQuota={percent}%\n")), "{systemd}");
+    }
+}

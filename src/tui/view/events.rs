@@ -31,7 +31,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     };
     rule(frame, area, &title, &hint, view.theme, focused);
     let mut y = area.y + 1;
-    for number in shown(view) {
+    for number in shown(area, view) {
         let Some(entry) = log::place(view.session, number).and_then(|place| view.session.log.get(place)) else { break };
         if y >= area.bottom() {
             break;
@@ -69,17 +69,23 @@ fn goes(view: &View, entry: usize) -> bool {
     view.app.replaying || run == view.session.run().map(|run| run.started.run)
 }
 
-/// The entries that are shown, from the first on: the one that the user stands on is in sight, and one after it.
-fn shown<'a>(view: &View<'a>) -> impl Iterator<Item = usize> + use<'a> {
+/// The entries that are shown, from the first on: the one that the user stands on is in sight, and one after it where there is room.
+fn shown<'a>(area: Rect, view: &View<'a>) -> impl Iterator<Item = usize> + use<'a> {
     let listed = || log::listed(view.session, &view.app.events_filter, view.words);
     let before = view.app.entry.map_or(0, |entry| listed().take_while(|n| *n > entry).count());
-    listed().skip(before.saturating_sub(1))
+    let tall = |number: usize| {
+        let place = log::place(view.session, number);
+        place.and_then(|place| view.session.log.get(place)).map_or(0, |entry| lines(area, view, entry).0.len())
+    };
+    let after = before.saturating_sub(1);
+    let both: usize = listed().skip(after).take(2).map(tall).sum();
+    listed().skip(if both < usize::from(area.height) { after } else { before })
 }
 
 /// Which entry is at this line of the region.
 pub fn entry_at(area: Rect, y: u16, view: &View) -> Option<usize> {
     let mut line = area.y + 1;
-    for number in shown(view) {
+    for number in shown(area, view) {
         let entry = view.session.log.get(log::place(view.session, number)?)?;
         line += lines(area, view, entry).0.len() as u16;
         if y < line {
@@ -93,7 +99,21 @@ pub fn entry_at(area: Rect, y: u16, view: &View) -> Option<usize> {
 fn lines(area: Rect, view: &View, entry: &Entry) -> (Vec<String>, Weight) {
     let (text, weight) = sentence(view, entry);
     let indent = time(view, entry).width() + sign(entry, weight).width() + 3;
-    (wrap(&visible(&text), usize::from(area.width).saturating_sub(indent)), weight)
+    let room = usize::from(area.width).saturating_sub(indent);
+    let mut lines = wrap(&visible(&text), room);
+    // The end is in the header too, and leaves room for what led to it.
+    let most = usize::from(area.height.saturating_sub(3)).max(2);
+    let chosen = view.app.entry.and_then(|number| log::place(view.session, number));
+    if matches!(entry.what, What::Ended)
+        && lines.len() > most
+        && !chosen.and_then(|place| view.session.log.get(place)).is_some_and(|it| std::ptr::eq(it, entry))
+    {
+        lines.truncate(most);
+        if let Some(last) = lines.last_mut() {
+            *last = fit(&format!("{last} …"), room);
+        }
+    }
+    (lines, weight)
 }
 
 /// The entry as a sentence. A stall that lasts names the key that helps, where there is one.

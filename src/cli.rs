@@ -148,9 +148,9 @@ pub struct Replay {
     /// The recording (.jsonl or .jsonl.gz); with two of them the second is played, and the first lies under it
     #[arg(value_name = "FILE", num_args = 0..=2)]
     pub files: Vec<PathBuf>,
-    /// Play the newest of the runs that are kept by themselves
-    #[arg(long)]
-    pub last: bool,
+    /// Play the newest of the runs that are kept by themselves; --last=2 is the one before it
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    pub last: Option<u32>,
     /// How the screen looks.
     #[command(flatten)]
     pub look: Look,
@@ -174,9 +174,9 @@ pub struct Report {
     /// The recording (.jsonl or .jsonl.gz)
     #[arg(value_name = "FILE", conflicts_with = "last")]
     pub file: Option<PathBuf>,
-    /// The newest run that was kept
-    #[arg(long)]
-    pub last: bool,
+    /// The newest run that was kept; --last=2 is the one before it
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    pub last: Option<u32>,
     /// Write a report: .html, .svg, .md, .csv, .json or .cast by its name; `-` is standard output. May be given several times
     #[arg(short, long, value_name = "OUT")]
     pub output: Vec<PathBuf>,

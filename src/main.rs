@@ -155,8 +155,8 @@ fn has_screen() -> bool {
 /// A recording on the screen, where there is one.
 fn replayed(options: &cli::Replay) -> Result<u8> {
     let mut files = options.files.clone();
-    if options.last {
-        files.push(record::keep::last()?);
+    if let Some(number) = options.last {
+        files.push(record::keep::last(number)?);
     }
     let (file, before) = match files.as_slice() {
         [file] => (file, None),

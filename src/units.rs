@@ -176,7 +176,10 @@ impl Limit {
         }
         let target = match sign {
             1 => base.saturating_add(step),
-            -1 => base.saturating_sub(step),
+            -1 if base.saturating_sub(step) < page_size() => {
+                return Err(explain(format!("leaves nothing of {}", size(base))));
+            }
+            -1 => base - step,
             _ => step,
         };
         Limit::rounded(target).map_err(explain)

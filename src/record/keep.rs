@@ -38,14 +38,45 @@ pub fn dir() -> Option<PathBuf> {
     state.map(|dir| dir.join("sandtop"))
 }
 
-/// The newest of the kept runs.
+/// The newest of the kept runs, or, from 2 on, one before it.
 ///
 /// # Errors
 /// When there is none.
-pub fn last() -> Result<PathBuf> {
+pub fn last(number: u32) -> Result<PathBuf> {
     let none = || Error::new("no run was kept yet; a run is kept when it starts, unless --no-keep is given");
-    let path = dir().ok_or_else(none)?.join(LAST);
-    if path.exists() { Ok(path) } else { Err(none()) }
+    let dir = dir().ok_or_else(none)?;
+    let path = dir.join(LAST);
+    if !path.exists() {
+        return Err(none());
+    }
+    match number {
+        0 | 1 => Ok(path),
+        _ => nth(&dir, number as usize),
+    }
+}
+
+fn nth(dir: &Path, number: usize) -> Result<PathBuf> {
+    let runs = kept(dir);
+    let run = runs.get(number - 1).ok_or_else(|| {
+        let which = if runs.len() == 1 { "only --last".into() } else { format!("--last to --last={}", runs.len()) };
+        Error::new(format!("--last={number}: so many runs are not kept in {}; there is {which}", dir.display()))
+    })?;
+    Ok(dir.join(&run.0))
+}
+
+/// The kept runs, the newest first, and their sizes in bytes.
+fn kept(dir: &Path) -> Vec<(String, u64)> {
+    let mut runs: Vec<(String, u64)> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|e| e.file_type().is_ok_and(|t| t.is_file()))
+        .filter_map(|e| Some((e.file_name().into_string().ok()?, e.metadata().ok()?.len())))
+        .filter(|(name, _)| is_run(name))
+        .collect();
+    // The names start with the time.
+    runs.sort_by_key(|(name, _)| std::cmp::Reverse(wall_of(name)));
+    runs
 }
 
 /// Makes the file for a run that starts now, has `last` point to it, and removes what is too much.
@@ -105,18 +136,8 @@ fn is_something_else(path: &Path) -> bool {
 
 /// Removes the oldest runs, but none that is still going on: its recorder holds a lock.
 fn prune(dir: &Path, newest: &str) {
-    let mut runs: Vec<(String, u64)> = fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|e| e.file_type().is_ok_and(|t| t.is_file()))
-        .filter_map(|e| Some((e.file_name().into_string().ok()?, e.metadata().ok()?.len())))
-        .filter(|(name, _)| is_run(name))
-        .collect();
-    // The newest first: the names start with the time.
-    runs.sort_by_key(|(name, _)| std::cmp::Reverse(wall_of(name)));
     let mut sum = 0;
-    for (n, (name, size)) in runs.iter().enumerate() {
+    for (n, (name, size)) in kept(dir).iter().enumerate() {
         sum += size;
         let goes_on = || File::open(dir.join(name)).is_ok_and(|file| flock(&file, FREE).is_err());
         if (n >= RUNS || sum > BYTES) && name != newest && !goes_on() {
@@ -159,6 +180,8 @@ mod tests {
         assert!(names().contains(&"notes.txt".to_string()));
         assert!(fs::read_link(dir.join(LAST)).unwrap().to_str().unwrap().starts_with("1015-"));
         assert_eq!(fs::metadata(dir.join(LAST)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(nth(&dir, 3).unwrap().file_name().unwrap().to_str().unwrap().starts_with("1013-"));
+        assert!(nth(&dir, 11).unwrap_err().to_string().contains("--last to --last=10"));
     }
 
     #[test]

@@ -86,8 +86,8 @@ fn screen(options: &cli::Report, size: (u16, u16), events: &[Stamped]) -> Result
 fn recording(options: &cli::Report) -> Result<PathBuf> {
     match (&options.file, options.last) {
         (Some(file), _) => Ok(file.clone()),
-        (None, true) => keep::last(),
-        (None, false) => Err(Error::new("which recording? try: sandtop report FILE, or: sandtop report --last")),
+        (None, Some(number)) => keep::last(number),
+        (None, None) => Err(Error::new("which recording? try: sandtop report FILE, or: sandtop report --last")),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
+use crossterm::event::{KeyCode, KeyModifiers};
 use tui_input::{Input, backend::crossterm::EventHandler};
 
 use super::{
@@ -117,6 +118,8 @@ pub struct App {
     pub aimed: Option<Limit>,
     /// How far one key moves the limit.
     pub step: Step,
+    /// What stood in the line that is being typed when it was opened, until a key changes that: the first character takes its place.
+    pub offered: Option<String>,
     /// The way back.
     pub undo: Undo,
     /// When processes' shares of memory were asked for last.
@@ -151,6 +154,15 @@ impl App {
 
     /// Does what the user wants, as far as it is the screen's; the rest comes out.
     pub fn update(&mut self, session: &Session, action: Action) -> Vec<Effect> {
+        let typed = self.line().is_some();
+        let effects = self.act(session, action);
+        if !typed {
+            self.offered = self.line().map(|line| line.value().to_string()).filter(|text| !text.is_empty());
+        }
+        effects
+    }
+
+    fn act(&mut self, session: &Session, action: Action) -> Vec<Effect> {
         match action {
             Action::Quit if session.is_alive() && !self.replaying => self.popup = Popup::ConfirmQuit,
             Action::Quit => return vec![Effect::Quit],
@@ -237,6 +249,8 @@ impl App {
             Action::Cancel => self.cancel(),
             Action::Confirm => return self.confirm(session),
             Action::Edit(key) => {
+                let inserts = matches!(key.code, KeyCode::Char(_)) && (key.modifiers - KeyModifiers::SHIFT).is_empty();
+                self.take_the_place(inserts);
                 if let Some(input) = self.line()
                     && input.handle_event(&crossterm::event::Event::Key(key)).is_some_and(|did| did.value)
                 {
@@ -350,7 +364,18 @@ impl App {
         }
     }
 
+    /// What was offered gives way to the first character; any other key keeps it.
+    fn take_the_place(&mut self, inserts: bool) {
+        if self.offered.take().is_some()
+            && inserts
+            && let Some(input) = self.line()
+        {
+            input.reset();
+        }
+    }
+
     fn paste(&mut self, text: String) -> Vec<Effect> {
+        self.take_the_place(true);
         if let Some(input) = self.line() {
             for c in text.chars().filter(|c| !c.is_control()).take(PASTED) {
                 input.handle(tui_input::InputRequest::InsertChar(c));

@@ -10,6 +10,10 @@ use crate::{
 
 impl App {
     pub(super) fn nudge(&mut self, session: &Session, up: bool) -> Vec<Effect> {
+        if self.limit_now(session) == Some(Limit::Max) && !up {
+            self.popup = Popup::Limit(Line::default()); // a step down from none is anybody's guess: which one is asked
+            return Vec::new();
+        }
         let target = self.limit_now(session).and_then(|limit| limit.nudged(up, self.step));
         self.step_to(session, target, Kind::New)
     }

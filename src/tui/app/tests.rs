@@ -26,6 +26,31 @@ fn applied(app: &mut App, mib: u64) {
 }
 
 #[test]
+fn what_a_line_offers_gives_way_to_the_first_character_and_stays_for_any_other_key() {
+    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+    let session = Session::default();
+    let edit = |app: &mut App, code| app.update(&session, Action::Edit(KeyEvent::new(code, KeyModifiers::NONE)));
+    let open = || {
+        let mut app = App { events_filter: "kill".into(), focus: Focus::Events, ..App::default() };
+        app.update(&session, Action::Filter);
+        assert_eq!(app.offered.as_deref(), Some("kill"));
+        app
+    };
+    let text = |app: &mut App| app.line().map(|line| line.value().to_string()).unwrap_or_default();
+    let mut app = open();
+    edit(&mut app, KeyCode::Char('a'));
+    edit(&mut app, KeyCode::Char('b'));
+    assert_eq!(text(&mut app), "ab");
+    app = open();
+    edit(&mut app, KeyCode::End);
+    edit(&mut app, KeyCode::Char('s'));
+    assert_eq!(text(&mut app), "kills");
+    app = open();
+    app.update(&session, Action::Paste("limit".into()));
+    assert_eq!(text(&mut app), "limit");
+}
+
+#[test]
 fn an_edit_that_kills_is_asked_about_however_it_is_made() {
     let session = plain(V2); // 60M cannot go, under 100M
     // In the dialog: the first Enter asks, the second does it.

@@ -8,7 +8,7 @@ use ratatui::{
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{Popup, View, put, span, width};
+use super::{Popup, View, in_line, put, span, width};
 use crate::tui::input::{Action, Play, bindings, key_of};
 
 /// What is done to a workload that lives.
@@ -32,7 +32,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         return put(frame, area, spans);
     }
     if let Popup::Filter(input) = &view.app.popup {
-        let mut spans = vec![span(" /", theme.key), span(input.value().to_string(), theme.strong)];
+        let mut spans = vec![span(" /", theme.key), span(input.value().to_string(), in_line(view))];
         let cursor = width(&spans) - input.value().width() + input.visual_cursor();
         spans.push(span("   Enter keeps it, Esc clears it", theme.dim));
         put(frame, area, spans);

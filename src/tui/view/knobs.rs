@@ -8,7 +8,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, events::wrap, fit, named, popup::boxed, put, span, width};
+use super::{View, events::wrap, fit, in_line, named, popup::boxed, put, span, width};
 use crate::{
     session::{Knob, Standing},
     tui::knobs::{Panel, typed},
@@ -106,7 +106,7 @@ fn said(view: &View, panel: &Panel, columns: usize) -> Vec<Line<'static>> {
     lines.resize(usize::from(TYPED), Line::default());
     if let Some(line) = &panel.line {
         let shown: String = line.value().chars().take(columns.saturating_sub(3)).collect();
-        lines.push(Line::from(vec![span("› ", theme.strong), span(shown, theme.strong)]));
+        lines.push(Line::from(vec![span("› ", theme.strong), span(shown, in_line(view))]));
         let accepts = view.words.knob_accepts(knob);
         lines.push(match typed(knob, line.value(), view.session) {
             _ if line.value().trim().is_empty() => Line::from(span(accepts, theme.dim)),

@@ -8,7 +8,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{View, events::wrap, fit, popup::boxed, put, span, width};
+use super::{View, events::wrap, fit, in_line, popup::boxed, put, span, width};
 use crate::{
     hints,
     sentences::{Weight, moment},
@@ -49,7 +49,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View, line: &app::Line) {
     }
     let scroll = line.input.visual_scroll(usize::from(inner.width).saturating_sub(3));
     let shown: String = text.chars().skip(scroll).collect();
-    put(frame, inner, vec![span("› ", view.theme.strong), span(shown, view.theme.strong)]);
+    put(frame, inner, vec![span("› ", view.theme.strong), span(shown, in_line(view))]);
     let cursor = line.input.visual_cursor().max(scroll) - scroll;
     frame.set_cursor_position(Position::new(inner.x + 2 + cursor as u16, inner.y));
 }

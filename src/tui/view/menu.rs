@@ -7,7 +7,7 @@ use ratatui::{
     text::Line,
 };
 
-use super::{View, events::wrap, fit, popup::boxed, put, span};
+use super::{View, events::wrap, fit, in_line, popup::boxed, put, span};
 use crate::{
     sentences::signal_name,
     tui::menu::{self, Menu, SIGNALS, Stage, typed_adj},
@@ -115,7 +115,7 @@ fn adj(view: &View, menu: &Menu, text: &str, columns: usize) -> Vec<Line<'static
     };
     vec![
         Line::from(span(format!("{}: {now} now{counted}", who(view, menu)), Style::new())),
-        Line::from(vec![span("› ", theme.strong), span(shown, theme.strong)]),
+        Line::from(vec![span("› ", theme.strong), span(shown, in_line(view))]),
         Line::from(below),
         Line::default(),
         Line::from(vec![

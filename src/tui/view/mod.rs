@@ -286,6 +286,14 @@ fn span(text: impl Into<String>, style: Style) -> Span<'static> {
     Span::styled(text.into(), style)
 }
 
+/// How what is typed looks: what the first character will take the place of is marked, as a selection is.
+fn in_line(view: &View) -> Style {
+    match view.app.offered {
+        Some(_) => view.theme.strong.add_modifier(ratatui::style::Modifier::REVERSED),
+        None => view.theme.strong,
+    }
+}
+
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

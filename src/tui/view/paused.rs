@@ -26,8 +26,16 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     let Some(paused) = run.pauses.now().filter(|_| run.is_paused()) else { return };
     let columns = usize::from(WIDTH.min(area.width.saturating_sub(4)));
     let how = paused.how;
+    // Who sees room below the limit wants to know what it is for.
+    let brink = match how.limit.bytes() {
+        Some(limit) if !how.at_limit => format!(
+            ", and it was stopped {} before that, while calls still succeed",
+            size(limit.saturating_sub(how.unreclaimable))
+        ),
+        _ => String::new(),
+    };
     let held = format!(
-        "{} are in use, and {} of them cannot be given back; the limit is {}",
+        "{} are in use, and {} of them cannot be given back; the limit is {}{brink}",
         size(how.usage),
         size(how.unreclaimable),
         run.limit

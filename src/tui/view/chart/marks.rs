@@ -117,8 +117,16 @@ fn edits(buffer: &mut Buffer, rows: Rect, run: &Run, view: &View) {
     }
 }
 
-/// Ticks at round times since the run's start.
-pub fn time_axis(buffer: &mut Buffer, area: Rect, origin: Duration, from: Duration, end: Duration, theme: &Theme) {
+/// Ticks at round times since the run's start; where their labels are, and what they say.
+pub fn time_axis(
+    buffer: &mut Buffer,
+    area: Rect,
+    origin: Duration,
+    from: Duration,
+    end: Duration,
+    theme: &Theme,
+) -> Vec<(u16, String)> {
+    let mut labels = Vec::new();
     let y = area.bottom() - 1;
     buffer.set_string(area.x, y, "─".repeat(usize::from(area.width)), theme.dim);
     let span = (end - from).as_secs_f64();
@@ -132,6 +140,24 @@ pub fn time_axis(buffer: &mut Buffer, area: Rect, origin: Duration, from: Durati
         if x + text.len() as u16 + 1 < area.right() {
             buffer.set_string(x, y, "┬", theme.dim);
             buffer.set_string(x + 1, y, &text, theme.dim);
+            labels.push((x + 1, text));
+        }
+    }
+    labels
+}
+
+/// What a mark stands on is no time any more: what is left of it goes.
+pub fn whole_or_none(buffer: &mut Buffer, y: u16, labels: &[(u16, String)], theme: &Theme) {
+    for (left, text) in labels {
+        let cells: Vec<(u16, char)> = (*left..).zip(text.chars()).collect();
+        let stands = |buffer: &Buffer, (x, c): (u16, char)| buffer[(x, y)].symbol().chars().eq([c]);
+        if cells.iter().all(|cell| stands(buffer, *cell)) {
+            continue;
+        }
+        for (x, c) in cells {
+            if stands(buffer, (x, c)) && buffer[(x, y)].style().fg == theme.dim.fg {
+                buffer.set_string(x, y, "─", theme.dim);
+            }
         }
     }
 }

@@ -158,8 +158,9 @@ fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View)
         (at >= from && at <= end).then(|| area.x + ((share * f64::from(area.width)) as u16).min(area.width - 1))
     };
     marks::hits(buffer, rows, &columns[..come], scale, view.theme);
-    marks::time_axis(buffer, area, origin, from, end, view.theme);
+    let labels = marks::time_axis(buffer, area, origin, from, end, view.theme);
     marks::render(buffer, area, rows, run, scale, &place, view);
+    marks::whole_or_none(buffer, area.bottom() - 1, &labels, view.theme);
     if let Some(Limit::Bytes(held)) = view.app.drag {
         dragged(buffer, rows, held, scale, view);
     }

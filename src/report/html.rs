@@ -235,7 +235,7 @@ fn processes(out: &mut String, told: &RunDocument) {
     let mut rows: Vec<&ProcessDocument> = told.processes.iter().collect();
     rows.sort_by_key(|row| (!row.oom_killed, std::cmp::Reverse(row.rss_bytes)));
     out.push_str(
-        "<h2>Processes</h2>\n<table class=\"processes\">\n<thead><tr><th>name</th><th class=\"n\">pid</th><th class=\"n\">resident</th><th class=\"n\">CPU</th><th>end</th><th>command</th></tr></thead>\n<tbody>\n",
+        "<h2>Processes</h2>\n<table class=\"processes\">\n<thead><tr><th>name</th><th class=\"n\">pid</th><th class=\"n\">last resident</th><th class=\"n\">CPU</th><th>end</th><th>command</th></tr></thead>\n<tbody>\n",
     );
     for row in rows.iter().take(PROCESSES) {
         let pid = row.pid.map_or_else(|| format!("host {}", row.host_pid), |pid| pid.to_string());

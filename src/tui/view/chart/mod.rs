@@ -99,6 +99,9 @@ pub struct Panel {
 impl Panel {
     /// What the column of a moment shows.
     fn point(&self, run: &Run, at: Duration) -> Option<Point> {
+        if over(run).is_some_and(|over| at > over) {
+            return None;
+        }
         let (from, to) = self.window;
         let columns = held(run.history.columns(from, to, usize::from(self.rows.width)));
         let share = at.checked_sub(from)?.as_secs_f64() / to.checked_sub(from)?.as_secs_f64().max(1e-9);
@@ -126,7 +129,12 @@ fn panel(buffer: &mut Buffer, area: Rect, run: &Run, scale: &Scale, view: &View)
     let origin = run.origin();
     let (from, end) = span(view, run);
     let rows = Rect { height: scale.rows.min(area.height - 1), ..area };
-    let columns: Vec<Option<Point>> = held(run.history.columns(from, end, usize::from(area.width)));
+    let mut columns: Vec<Option<Point>> = held(run.history.columns(from, end, usize::from(area.width)));
+    if let Some(over) = over(run) {
+        // What it held when it ended it holds no longer.
+        let lived = over.saturating_sub(from).as_secs_f64() / (end - from).as_secs_f64() * columns.len() as f64;
+        columns.iter_mut().skip(lived as usize + 1).for_each(|column| *column = None);
+    }
     // In a replay what is to come is left empty.
     let share = view.now.saturating_sub(from).as_secs_f64() / (end - from).as_secs_f64();
     let come = ((share * f64::from(area.width)).ceil() as usize).clamp(1, columns.len());
@@ -195,6 +203,12 @@ fn upright(buffer: &mut Buffer, rows: Rect, x: u16, view: &View) {
             _ => drop(cell.set_style(ratatui::style::Style::new().add_modifier(ratatui::style::Modifier::REVERSED))),
         }
     }
+}
+
+/// From when on nothing is known of a run: it has ended, and was sampled for the last time.
+fn over(run: &Run) -> Option<Duration> {
+    let sampled = run.history.points().last().map(|point| point.at);
+    run.ended.as_ref().map(|(at, _)| sampled.map_or(*at, |sampled| sampled.max(*at)))
 }
 
 /// The recording that a replay is compared with, as lines.

@@ -22,7 +22,9 @@ pub fn values(view: &View, run: &Run, at: Duration, point: Option<Point>, room: 
     let time = moment(at.saturating_sub(run.origin()));
     let mut spans = vec![span(format!("at {time}"), theme.cursor)];
     let Some(point) = point else {
-        spans.push(span("  nothing was sampled yet", theme.dim));
+        let ended = run.ended.as_ref().is_some_and(|(ended, _)| at > *ended);
+        let why = if ended { "  the run has ended" } else { "  nothing was sampled yet" };
+        spans.push(span(why, theme.dim));
         return spans;
     };
     for (text, style) in parts(view, &point) {

@@ -22,7 +22,13 @@ use nix::{
 
 mod heed;
 
-use super::{Service, Waker, launch, live::Live, measure::Measure, outbox::Outbox, terminal::Read};
+use super::{
+    Service, Waker, launch,
+    live::Live,
+    measure::Measure,
+    outbox::Outbox,
+    terminal::{Read, Terminal},
+};
 use crate::{
     error::{Error, Result},
     event::{Author, Change, ChangeOutcome, Command, Event, LimitOutcome, Note, Stopped},
@@ -190,7 +196,7 @@ impl Reactor {
         let Some(live) = &mut self.live else { return };
         let mut wanted = EpollFlags::empty();
         wanted.set(EpollFlags::EPOLLIN, !self.outbox.is_choked());
-        wanted.set(EpollFlags::EPOLLOUT, live.terminal.as_mut().is_some_and(|t| t.write(&[])));
+        wanted.set(EpollFlags::EPOLLOUT, live.terminal.as_mut().is_some_and(Terminal::flush));
         if wanted != self.terminal_flags {
             live.watch_terminal(&self.epoll, self.terminal_flags, wanted);
             self.terminal_flags = wanted;
@@ -330,8 +336,8 @@ impl Reactor {
             (Command::Signal(n), Some(live)) => live.signal(n),
             (Command::Stop(n), Some(live)) => live.stop(Stopped::User, n, &mut self.outbox),
             (Command::Input(bytes), Some(live)) => {
-                if let Some(terminal) = &mut live.terminal {
-                    terminal.write(&bytes);
+                if let Some(refused) = live.terminal.as_mut().and_then(|terminal| terminal.write(&bytes)) {
+                    self.outbox.push(Event::Note(refused));
                 }
             }
             (Command::Rerun, None) => {

@@ -37,8 +37,16 @@ const NOW_AND_THEN: u32 = 4;
 /// How many of the largest are looked at each time.
 const LARGEST: usize = 8;
 
-/// Processes that are read through kept descriptors; more are opened each time, and leave descriptors for everything else.
-const KEPT: usize = 4000;
+/// Processes that are read through kept descriptors at most; those of more are opened each time.
+const KEPT: u64 = 4000;
+
+/// Descriptors that processes leave for everything else: without one for a group's list nobody would be known to have died.
+const RESERVED: u64 = 256;
+
+/// How many processes can be read through kept descriptors, two each, by who may have so many open.
+pub fn kept(open_files: u64) -> usize {
+    (open_files.saturating_sub(RESERVED) / 2).min(KEPT) as usize
+}
 
 struct Known {
     statm: Option<File>,
@@ -61,13 +69,19 @@ pub fn pid_inside(host_pid: i32) -> Option<i32> {
 }
 
 /// What is known of the processes of one run.
-#[derive(Default)]
 pub struct ProcessTable {
     known: HashMap<i32, Known>,
+    /// How many are read through kept descriptors.
+    kept: usize,
     turn: usize,
 }
 
 impl ProcessTable {
+    /// An empty one, which keeps the descriptors of at most so many processes.
+    pub fn new(kept: usize) -> ProcessTable {
+        ProcessTable { known: HashMap::new(), kept, turn: 0 }
+    }
+
     /// Reads these processes and tells what is new since the last sweep. One that vanishes meanwhile has died.
     pub fn sweep(&mut self, pids: &[i32]) -> ProcessChanges {
         let mut changes = ProcessChanges::default();
@@ -81,7 +95,7 @@ impl ProcessTable {
                     Some(Moved::Program) => changes.born.push(known.row.clone()),
                 },
                 None => {
-                    if let Some(known) = Known::open(*pid, self.known.len() < KEPT) {
+                    if let Some(known) = Known::open(*pid, self.known.len() < self.kept) {
                         changes.born.push(known.row.clone());
                         self.known.insert(*pid, known);
                     }
@@ -304,7 +318,7 @@ mod tests {
     #[test]
     fn i_am_born_once_and_a_process_that_is_not_listed_has_died() {
         let me = std::process::id() as i32;
-        let mut table = ProcessTable::default();
+        let mut table = ProcessTable::new(10);
         let born = table.sweep(&[me]).born;
         assert_eq!(born.len(), 1);
         let usage = born[0].usage;
@@ -316,7 +330,19 @@ mod tests {
 
     #[test]
     fn a_process_that_never_was_is_a_skipped_row() {
-        assert!(ProcessTable::default().sweep(&[i32::MAX - 1]).is_empty());
+        assert!(ProcessTable::new(10).sweep(&[i32::MAX - 1]).is_empty());
+    }
+
+    #[test]
+    fn descriptors_are_kept_of_no_more_processes_than_leave_some_for_everything_else() {
+        assert_eq!([0, 300, 4096, u64::MAX].map(kept), [0, 22, 1920, 4000]);
+        let me = std::process::id() as i32;
+        let parent = std::os::unix::process::parent_id() as i32;
+        let mut table = ProcessTable::new(1);
+        assert_eq!(table.sweep(&[me, parent]).born.len(), 2);
+        let open = |known: &&Known| known.statm.is_some() || known.stat.is_some();
+        assert_eq!(table.known.values().filter(open).count(), 1);
+        assert_eq!(table.sweep(&[me]).died, [parent], "it is forgotten like the others");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
     event::{Controller, Event, Isolation, Note, Started},
     mountinfo,
     plan::Plan,
+    procs,
     sandbox::{
         Heard, Sandbox,
         mounts::MountPlan,
@@ -27,6 +28,8 @@ pub struct Launcher {
     owner: Owner,
     cpus: u32,
     open_files: u64,
+    /// How many processes are read through kept descriptors.
+    kept: usize,
     runs: u32,
     waker: Waker,
     /// Whether the kernel's log can be read.
@@ -34,7 +37,7 @@ pub struct Launcher {
 }
 
 impl Launcher {
-    /// Learns who and where we are, and raises our own limit of open files: every process is watched through two descriptors.
+    /// Learns who and where we are, and raises our own limit of open files: processes are watched through two descriptors each.
     ///
     /// # Errors
     /// When /proc cannot be read.
@@ -42,7 +45,8 @@ impl Launcher {
         let (soft, hard) =
             getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| Error::sys("read the limit of open files", e))?;
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-        Ok(Launcher { owner: Owner::myself()?, cpus: cpus_online(), open_files: soft, runs: 0, waker, kernel_log })
+        let (owner, cpus, kept) = (Owner::myself()?, cpus_online(), procs::kept(hard));
+        Ok(Launcher { owner, cpus, open_files: soft, kept, runs: 0, waker, kernel_log })
     }
 
     /// Starts a run.
@@ -105,7 +109,7 @@ impl Launcher {
             let text = "swap is not counted on this machine (swapaccount=0?): what is swapped out does not count, and the limit may hold nobody back";
             out.push(Event::Note(Note::Hint { text: text.into() }));
         }
-        Ok((Live::new(group, sandbox, terminal, plan, self.waker.clone()), early))
+        Ok((Live::new(group, sandbox, terminal, plan, procs::ProcessTable::new(self.kept), self.waker.clone()), early))
     }
 
     fn started(&self, plan: &Plan, group: &dyn Cgroup) -> Started {

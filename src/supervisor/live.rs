@@ -96,6 +96,7 @@ impl Live {
         sandbox: Sandbox,
         terminal: Option<Terminal>,
         plan: &crate::plan::Plan,
+        procs: ProcessTable,
         waker: Waker,
     ) -> Live {
         let now = Instant::now();
@@ -106,7 +107,7 @@ impl Live {
             sampler: Sampler::new(now, plan.interval),
             held: plan.hold,
             timeout: plan.timeout,
-            procs: ProcessTable::default(),
+            procs,
             pids: Vec::new(),
             settings: SettingsWatch::new(now, plan.limit),
             isolation: plan.isolation,

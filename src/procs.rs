@@ -5,10 +5,11 @@
 //! process is reaped, never with a later process of the same pid.
 
 use std::{
+    cell::LazyCell,
     collections::HashMap,
     fs::File,
     io::{Cursor, Write},
-    os::unix::fs::FileExt,
+    os::{fd::OwnedFd, unix::fs::FileExt},
     path::PathBuf,
 };
 
@@ -42,6 +43,9 @@ const KEPT: u64 = 4000;
 
 /// Descriptors that processes leave for everything else: without one for a group's list nobody would be known to have died.
 const RESERVED: u64 = 256;
+
+/// How many handles are open at once while many are sent a signal.
+const HANDLES: usize = 100;
 
 /// How many processes can be read through kept descriptors, two each, by who may have so many open.
 pub fn kept(open_files: u64) -> usize {
@@ -125,14 +129,16 @@ impl ProcessTable {
         self.known.keys().copied()
     }
 
-    /// Sets how readily the OOM killer takes a process that is known.
+    /// Sets how readily the OOM killer takes a process that is known. `listed` tells who is in the sandbox now.
     ///
     /// # Errors
     /// When it has ended, or the kernel refuses (a value below the one that it started with takes a right).
-    pub fn set_oom_score_adj(&mut self, host_pid: i32, value: i32) -> Result<()> {
+    pub fn set_oom_score_adj(&mut self, host_pid: i32, value: i32, listed: impl FnOnce() -> Vec<i32>) -> Result<()> {
         let path = PathBuf::from(format!("/proc/{host_pid}/oom_score_adj"));
         let mut file = File::options().write(true).open(&path).map_err(|e| Error::io("open", &path, e))?;
-        self.still_lives(host_pid)?;
+        if !self.still_lives(host_pid, &LazyCell::new(listed)) {
+            return Err(ended(host_pid));
+        }
         file.write_all(value.to_string().as_bytes()).map_err(|e| Error::io(&format!("write {value} to"), &path, e))?;
         if let Some(known) = self.known.get_mut(&host_pid) {
             known.due = true;
@@ -140,28 +146,42 @@ impl ProcessTable {
         Ok(())
     }
 
-    /// Sends a process that is known a signal.
+    /// Sends a process that is known a signal. `listed` tells who is in the sandbox now.
     ///
     /// # Errors
     /// When it has ended, or the signal cannot be sent.
-    pub fn signal(&self, host_pid: i32, signal: i32) -> Result<()> {
-        let ended = || Error::new(format!("the process {host_pid} has ended"));
+    pub fn signal(&self, host_pid: i32, signal: i32, listed: impl FnOnce() -> Vec<i32>) -> Result<()> {
         let signal =
             Signal::from_named_raw(signal).ok_or_else(|| Error::new(format!("there is no signal {signal}")))?;
-        let handle =
-            Pid::from_raw(host_pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).ok_or_else(ended)?;
-        self.still_lives(host_pid)?;
+        let handle = handle(host_pid).ok_or_else(|| ended(host_pid))?;
+        if !self.still_lives(host_pid, &LazyCell::new(listed)) {
+            return Err(ended(host_pid));
+        }
         pidfd_send_signal(&handle, signal).map_err(|e| Error::sys("send a signal", e))
     }
 
+    /// Sends several a signal; those that got it. `listed` is asked once for many: with thousands in it the list is long.
+    pub fn signal_each(&self, host_pids: &[i32], signal: i32, listed: impl Fn() -> Vec<i32>) -> Vec<i32> {
+        let Some(signal) = Signal::from_named_raw(signal) else { return Vec::new() };
+        let mut sent = Vec::new();
+        for some in host_pids.chunks(HANDLES) {
+            let handles: Vec<_> = some.iter().filter_map(|pid| Some((*pid, handle(*pid)?))).collect();
+            let listed = LazyCell::new(&listed);
+            let reached = |(pid, handle): &(i32, OwnedFd)| {
+                self.still_lives(*pid, &listed) && pidfd_send_signal(handle, signal).is_ok()
+            };
+            sent.extend(handles.iter().filter(|one| reached(one)).map(|(pid, _)| *pid));
+        }
+        sent
+    }
+
     /// That what was just opened by a pid is that process and no later one of the same pid: the descriptor that was kept from its beginning
-    /// says that it has not been reaped yet.
-    fn still_lives(&self, host_pid: i32) -> Result<()> {
-        let lives = self
-            .known
-            .get(&host_pid)
-            .is_some_and(|known| known.statm.is_some() && known.read(&known.statm, "statm").is_some());
-        if lives { Ok(()) } else { Err(Error::new(format!("the process {host_pid} has ended"))) }
+    /// says that it has not been reaped yet. Where none is kept it is at least one of the sandbox's.
+    fn still_lives(&self, host_pid: i32, listed: &LazyCell<Vec<i32>, impl FnOnce() -> Vec<i32>>) -> bool {
+        self.known.get(&host_pid).is_some_and(|known| match known.statm {
+            Some(_) => known.read(&known.statm, "statm").is_some(),
+            None => listed.contains(&host_pid),
+        })
     }
 
     fn forget(&mut self, pid: i32, changes: &mut ProcessChanges) {
@@ -184,6 +204,15 @@ impl ProcessTable {
         let due = |pid: &i32| self.known.get(pid).is_none_or(|k| k.sweeps < YOUNG || k.due);
         pids.iter().enumerate().map(|(n, pid)| rss(pid) > large || in_turn(n) || due(pid)).collect()
     }
+}
+
+/// A handle of whoever has this pid now.
+fn handle(host_pid: i32) -> Option<OwnedFd> {
+    pidfd_open(Pid::from_raw(host_pid)?, PidfdFlags::empty()).ok()
+}
+
+fn ended(host_pid: i32) -> Error {
+    Error::new(format!("the process {host_pid} has ended"))
 }
 
 enum Moved {
@@ -343,6 +372,22 @@ mod tests {
         let open = |known: &&Known| known.statm.is_some() || known.stat.is_some();
         assert_eq!(table.known.values().filter(open).count(), 1);
         assert_eq!(table.sweep(&[me]).died, [parent], "it is forgotten like the others");
+    }
+
+    #[test]
+    fn one_whose_descriptors_are_not_kept_gets_signals_while_it_is_in_the_sandbox() {
+        use std::{os::unix::process::ExitStatusExt, process::Command};
+        let mut children = [(); 3].map(|()| Command::new("sleep").arg("60").spawn().unwrap());
+        let [stranger, one, two] = [0, 1, 2].map(|n: usize| children[n].id() as i32);
+        let (mut table, listed) = (ProcessTable::new(0), || vec![one, two]);
+        let born = table.sweep(&[stranger, one, two]).born.len();
+        let adj = [stranger, one].map(|pid| table.set_oom_score_adj(pid, 500, listed).is_ok());
+        let sent = [stranger, one].map(|pid| table.signal(pid, 15, listed).is_ok());
+        let rest = table.signal_each(&[stranger, two], 15, listed);
+        let _ = children[0].kill();
+        let ends = children.map(|mut child| child.wait().unwrap().signal());
+        assert_eq!((born, adj, sent, rest), (3, [false, true], [false, true], vec![two]));
+        assert_eq!(ends, [Some(9), Some(15), Some(15)]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use nix::{errno::Errno, libc::SIGKILL};
 
 use super::{Waker, live::Live, outbox::Outbox, settings::Chosen, writer};
 use crate::{
+    cgroup::tree,
     error::Error,
     event::{Author, Change, Event, LimitOutcome, Note, Resume, Stopped},
     sandbox::protocol::Order,
@@ -74,7 +75,9 @@ impl Live {
         let done = match change {
             Change::OomScoreAdj { host_pid, value } => {
                 out.push(Event::ChangeRequested { change });
-                Some(writer::outcome(self.procs.set_oom_score_adj(host_pid, value).map_err(explain_refusal)))
+                let listed = || tree::pids_below(self.group.leaf());
+                let set = self.procs.set_oom_score_adj(host_pid, value, listed);
+                Some(writer::outcome(set.map_err(explain_refusal)))
             }
             Change::Freeze(on) => return self.freeze(on, out),
             _ => self.settings.change(&*self.group, change, waker, out).err().map(|e| writer::outcome(Err(e))),
@@ -94,7 +97,8 @@ impl Live {
 
     /// Sends one process a signal, by its pid outside.
     pub fn signal_process(&mut self, host_pid: i32, signal: i32, out: &mut Outbox) {
-        out.push(Event::Note(match self.procs.signal(host_pid, signal) {
+        let listed = || tree::pids_below(self.group.leaf());
+        out.push(Event::Note(match self.procs.signal(host_pid, signal, listed) {
             Ok(()) => {
                 let (pid, name) =
                     self.procs.who(host_pid).map_or((None, String::new()), |(pid, name)| (pid, name.into()));
@@ -114,7 +118,7 @@ impl Live {
             if new.is_empty() {
                 break;
             }
-            sent.extend(new.into_iter().filter(|pid| self.procs.signal(*pid, signal).is_ok()));
+            sent.extend(self.procs.signal_each(&new, signal, || tree::pids_below(self.group.leaf())));
         }
         out.push(Event::Note(Note::AllSignalled { signal, processes: sent.len() as u32 }));
         self.let_killed_die(signal, out);

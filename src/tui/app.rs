@@ -133,7 +133,9 @@ pub struct App {
 impl App {
     /// Takes note of what the session has become; a wish that waited for it.
     pub fn observe(&mut self, session: &Session) -> Option<Effect> {
-        self.alive = session.is_alive();
+        if std::mem::replace(&mut self.alive, session.is_alive()) && !self.alive {
+            self.forget_unanswered();
+        }
         if !self.alive || !matches!(self.popup, Popup::None) {
             self.drag = None;
         }

@@ -74,6 +74,13 @@ impl Undo {
             (self.past, self.future) = (past, future);
         }
     }
+
+    /// Edits that nobody answers any more never happened.
+    pub fn forget_unanswered(&mut self) {
+        if let Some((_, past, future)) = self.asked.drain(..).next() {
+            (self.past, self.future) = (past, future);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -70,4 +70,10 @@ impl App {
             self.aimed = None;
         }
     }
+
+    /// A run has ended: an edit of it that is not answered by now never is. The next starts from the limit that holds.
+    pub(super) fn forget_unanswered(&mut self) {
+        self.undo.forget_unanswered();
+        self.aimed = None;
+    }
 }

@@ -106,6 +106,32 @@ fn undo_and_redo_are_edits_like_others() {
     assert_eq!(app.update(&session, Action::Redo), set(90));
 }
 
+#[test]
+fn an_edit_that_was_broken_off_with_its_run_is_forgotten_with_it() {
+    let mut session = plain(V1);
+    let mut app = App { alive: true, step: Step::Bytes(10 * M), ..App::default() };
+    assert_eq!(app.update(&session, Action::LimitDown), set(90));
+    applied(&mut app, 90);
+    assert_eq!(app.update(&session, Action::LimitUp), set(110), "the session here stays at 100M");
+    assert_eq!(app.update(&session, Action::LimitUp), set(120));
+    // The run ends before either is written, and nothing is said of them.
+    let event = |event| crate::event::Stamped { at: Duration::from_secs(60), event };
+    let status = crate::event::Status::Exited(0);
+    session.apply(&event(crate::event::Event::Ended(crate::event::Ended {
+        status,
+        stopped: None,
+        left_behind: 0,
+        wall: None,
+    })));
+    app.observe(&session);
+    assert_eq!(app.limit_now(&session), session.limit());
+    assert_eq!((app.undo.back(), app.undo.forward()), (Some(Limit::Bytes(100 * M)), None), "only what was written");
+    // What is asked for after the end is answered, and not forgotten till then.
+    assert_eq!(app.update(&session, Action::LimitUp), set(110));
+    app.observe(&session);
+    assert_eq!(app.update(&session, Action::LimitUp), set(120));
+}
+
 /// A run that was paused at this many milliseconds.
 fn paused(at: u64) -> Session {
     let mut session = plain(V1);

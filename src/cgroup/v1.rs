@@ -4,7 +4,6 @@
 //! victim lived. L mirrors P's limit one charge batch higher, so that programs inside can read it while hits stay on P.
 
 use std::{
-    collections::HashMap,
     fs::File,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     path::{Path, PathBuf},
@@ -19,7 +18,7 @@ mod make;
 mod rising;
 mod write;
 use make::{explain_refusal, make_beside, prepare, undo};
-use rising::Rising;
+use rising::{Rising, Sum};
 use write::V1Writer;
 
 use super::{
@@ -69,7 +68,7 @@ pub struct V1 {
     beside: Vec<Beside>,
     removed: bool,
     /// `oom_kill` of the groups below L when last seen (P has no tasks): a group's count outlives the group.
-    elsewhere: HashMap<PathBuf, u64>,
+    elsewhere: Sum,
 }
 
 impl V1 {
@@ -135,7 +134,7 @@ impl V1 {
             beside: Vec::new(),
             removed: false,
             leaf,
-            elsewhere: HashMap::new(),
+            elsewhere: Sum::default(),
         })
     }
 
@@ -149,13 +148,11 @@ impl V1 {
 
     fn oom_kills(&mut self, detail: Detail) -> Result<u64> {
         if detail == Detail::Full {
-            for group in files::groups_below(&self.leaf).into_iter().skip(1) {
-                if let Ok(n) = Kept::open(&group, "memory.oom_control").and_then(|f| f.keyed("oom_kill")) {
-                    self.elsewhere.insert(group, n);
-                }
-            }
+            let groups = files::groups_below(&self.leaf).split_off(1);
+            let kills = |group: &Path| Kept::open(group, "memory.oom_control").and_then(|f| f.keyed("oom_kill")).ok();
+            self.elsewhere.look(groups, kills);
         }
-        Ok(self.leaf_oom.keyed("oom_kill")? + self.elsewhere.values().sum::<u64>())
+        Ok(self.leaf_oom.keyed("oom_kill")? + self.elsewhere.total())
     }
 
     /// How much more can be swapped out, in bytes.
@@ -380,7 +377,7 @@ impl Cgroup for V1 {
 
     fn pids(&mut self, pids: &mut Vec<i32>) -> Result<()> {
         files::pids(&self.leaf, pids)?;
-        for group in self.elsewhere.keys() {
+        for group in self.elsewhere.groups() {
             let _ = files::pids(group, pids); // it may be gone
         }
         Ok(())

@@ -81,6 +81,30 @@ fn kills_are_summed_over_the_subtree_and_outlive_their_group() {
 }
 
 #[test]
+fn a_group_that_is_made_again_counts_from_its_own_beginning_and_those_that_are_gone_are_forgotten() {
+    let (root, dir) = fixture();
+    let mut group = V1::open(root.path(), &dir, 2).unwrap();
+    let mut kills = |name: &str, text: &str| {
+        // Made beside the one before, as in the kernel, where no two directories are ever the same.
+        let (inner, next) = (dir.join("leaf").join(name), root.path().join("next"));
+        std::fs::create_dir(&next).unwrap();
+        std::fs::write(next.join("memory.oom_control"), text).unwrap();
+        let _ = std::fs::remove_dir_all(&inner);
+        std::fs::rename(&next, &inner).unwrap();
+        let kills = group.sample(Detail::Full).unwrap().oom_kills.unwrap();
+        (kills, group.elsewhere.groups().count())
+    };
+    assert_eq!(kills("job", "oom_kill 4\n"), (5, 1)); // L 1
+    assert_eq!(kills("job", "oom_kill 0\n"), (5, 1));
+    assert_eq!(kills("job", "oom_kill 6\n"), (11, 1));
+    assert_eq!(kills("other", "oom_kill 2\n"), (13, 2));
+    std::fs::write(dir.join("leaf/job/memory.oom_control"), "oom_kill 7\n").unwrap();
+    std::fs::remove_dir_all(dir.join("leaf/other")).unwrap();
+    assert_eq!(group.sample(Detail::Full).unwrap().oom_kills, Some(14));
+    assert_eq!(group.elsewhere.groups().count(), 1, "one is gone");
+}
+
+#[test]
 fn the_mirror_stands_one_folio_and_a_batch_per_cpu_above_the_limit() {
     assert_eq!(mirror_of(Limit::Bytes(100 * M), mirror_margin(2)), Limit::Bytes(102 * M + 512 * 1024));
     assert_eq!(mirror_of(Limit::Max, mirror_margin(1)), Limit::Max);

@@ -38,6 +38,11 @@ impl Run {
         let found =
             self.limit_in_force().bytes().map_or(Limit::Max, |limit| Limit::Bytes(limit.saturating_add(margin)));
         for process in &changes.born {
+            if let Some(row) = self.processes.get_mut(&process.host_pid).filter(|row| row.is_renamed(process)) {
+                row.process = process.clone();
+                row.update(at, process.usage, before);
+                continue;
+            }
             let killed = self.victims.iter().any(|v| v.host_pid == process.host_pid);
             let heap = heap::ceiling(&process.name, &process.command, found);
             self.processes.insert(process.host_pid, Row::new(at, process.clone(), heap, killed));

@@ -37,6 +37,11 @@ impl Row {
         Row { process, cpu: 0.0, share: None, since: at, heap, died: None, oom_killed, cpu_read, size }
     }
 
+    /// Whether this is the same program in the same process, which has only taken another name (`PR_SET_NAME`).
+    pub(super) fn is_renamed(&self, process: &Process) -> bool {
+        self.died.is_none() && (self.process.parent, &self.process.command) == (process.parent, &process.command)
+    }
+
     /// Takes in its numbers. When all were looked at before, `looked`, it had the ones that it had until now.
     pub(super) fn update(&mut self, at: Duration, usage: ProcessUsage, looked: Duration) {
         self.process.usage = usage;

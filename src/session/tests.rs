@@ -132,6 +132,38 @@ fn exit_codes_are_those_of_shells() {
 }
 
 #[test]
+fn a_process_that_only_takes_another_name_is_the_same_program() {
+    let mut story = Story::new();
+    let process = |name: &str, command: &str, cpu_ms| Process {
+        host_pid: 501,
+        pid: Some(3),
+        parent: 500,
+        name: name.into(),
+        command: command.into(),
+        usage: ProcessUsage { rss: M, cpu_ms, ..ProcessUsage::default() },
+    };
+    let born = |process| Event::Processes(ProcessChanges { born: vec![process], ..ProcessChanges::default() });
+    let row = |story: &Story| story.run().processes[&501].clone();
+    story.then(1, born(process("java", "java -XX:MaxRAMPercentage=50 -jar a.jar", 0)));
+    let first = row(&story);
+    let heap = first.heap.clone().expect("it has decided on one");
+    // The limit moves, and half of a core's time later it names itself.
+    let (target, by) = (Limit::Bytes(800 * M), Author::User);
+    story.then(1, Event::LimitDone { target, by, outcome: LimitOutcome::Applied { now: target } });
+    story.then(999, born(process("indexer", "java -XX:MaxRAMPercentage=50 -jar a.jar", 500)));
+    let renamed = row(&story);
+    assert_eq!((renamed.process.name.as_str(), renamed.process.usage.cpu_ms), ("indexer", 500));
+    assert_eq!((renamed.since, renamed.heap, renamed.cpu), (first.since, Some(heap), 50.0));
+    // Another command line is another program, and so is who comes after one that died.
+    story.then(500, born(process("java", "java -jar b.jar", 600)));
+    let other = row(&story);
+    assert_eq!((other.since, other.cpu), (story.at, 0.0));
+    story.then(1, Event::Processes(ProcessChanges { died: vec![501], ..ProcessChanges::default() }));
+    story.then(1, born(process("java", "java -jar b.jar", 0)));
+    assert_eq!((row(&story).since, row(&story).died), (story.at, None));
+}
+
+#[test]
 fn kills_in_quick_succession_are_one_counted_line() {
     let mut story = Story::new();
     for n in 1..=16 {

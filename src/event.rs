@@ -368,7 +368,7 @@ pub enum Step {
     Hostname,
     /// Bringing up the loopback device.
     Network,
-    /// Joining the memory group.
+    /// Joining the memory group, or those of the other limits.
     Join,
     /// Entering the working directory.
     Workdir,

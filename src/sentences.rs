@@ -322,7 +322,10 @@ impl Language {
             (Step::Workdir, _) => format!("cannot start in {what}: {why}"),
             (Step::User, _) => format!("cannot become user {what}: {why}"),
             (Step::Mount, _) => format!("cannot set up the sandbox's {what}: {why}"),
-            (Step::Join, _) => format!("cannot join the memory group: {why}"),
+            (Step::Join, nix::libc::EINVAL) => {
+                format!("cannot join {what}: {why} (the cpu controller takes no process under real-time scheduling)")
+            }
+            (Step::Join, _) => format!("cannot join {what}: {why}"),
             (step, _) => format!("cannot set up the sandbox ({step:?}, {what}): {why}"),
         }
     }

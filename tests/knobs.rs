@@ -33,19 +33,24 @@ fn read(group: &Path, name: &str) -> String {
     fs::read_to_string(group.join(name)).unwrap_or_else(|e| panic!("{name}: {e}")).trim().to_string()
 }
 
-/// The same sandbox's group in another v1 hierarchy; on v2 there is one group for all.
-fn beside(group: &Path, hierarchy: &str) -> PathBuf {
-    if is_v2() {
-        return group.to_path_buf();
-    }
-    let name = group.file_name().expect("a name");
+/// Where a v1 hierarchy is mounted.
+fn root_of(hierarchy: &str) -> PathBuf {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
     let root = mounts.lines().find_map(|line| {
         let (front, back) = line.split_once(" - ")?;
         let controls = back.starts_with("cgroup ") && back.split([',', ' ']).any(|word| word == hierarchy);
         controls.then(|| front.split(' ').nth(4)).flatten()
     });
-    let sandboxes = Path::new(root.unwrap_or_else(|| panic!("no {hierarchy} hierarchy"))).join("sandtop");
+    root.unwrap_or_else(|| panic!("no {hierarchy} hierarchy")).into()
+}
+
+/// The same sandbox's group in another v1 hierarchy; on v2 there is one group for all.
+fn beside(group: &Path, hierarchy: &str) -> PathBuf {
+    if is_v2() {
+        return group.to_path_buf();
+    }
+    let name = group.file_name().expect("a name");
+    let sandboxes = root_of(hierarchy).join("sandtop");
     let ours = |entry: &fs::DirEntry| pids_of(entry.file_name().to_str()) == pids_of(name.to_str());
     let found = fs::read_dir(&sandboxes).expect("groups").flatten().find(ours);
     found.unwrap_or_else(|| panic!("no group in {}", sandboxes.display())).path()
@@ -359,6 +364,43 @@ fn a_cpu_quota_throttles_who_spins() {
     println!("throttled {times} times");
     child.signal(Signal::SIGTERM);
     assert_eq!(child.wait().field("settings")["cpu"], "20000 100000");
+}
+
+/// Whether the kernel lets the calling thread into a group of v1's cpu controller: with CONFIG_RT_GROUP_SCHED no real-time one.
+fn may_join_cpu_group() -> bool {
+    let (root, me) = (root_of("cpu"), nix::unistd::gettid().to_string());
+    let probe = root.join(format!("probe-{me}"));
+    fs::create_dir(&probe).unwrap();
+    let joined = fs::write(probe.join("tasks"), &me).is_ok();
+    if joined {
+        fs::write(root.join("tasks"), &me).unwrap();
+    }
+    fs::remove_dir(&probe).unwrap();
+    joined
+}
+
+#[test]
+fn a_cpu_quota_that_a_real_time_process_cannot_be_held_to_ends_the_run_before_it_starts() {
+    let test = "a_cpu_quota_that_a_real_time_process_cannot_be_held_to_ends_the_run_before_it_starts";
+    if !kernel_tier(test) {
+        return;
+    }
+    if is_v2() {
+        return not_here(test);
+    }
+    // What this thread starts inherits how it is scheduled.
+    let me = nix::unistd::gettid().to_string();
+    let schedule = |how: [&str; 3]| std::process::Command::new("chrt").args(how).arg(&me).status();
+    if !schedule(["-f", "-p", "1"]).is_ok_and(|status| status.success()) || may_join_cpu_group() {
+        let _ = schedule(["-o", "-p", "0"]);
+        return not_here(test);
+    }
+    let [with, without] = ["--cpus 0.5", "--pids-limit 50"].map(|options| Sandtop::run(options).sh("echo ran").go());
+    assert!(schedule(["-o", "-p", "0"]).unwrap().success());
+    assert_eq!((with.code, with.out.as_str()), (125, ""), "{}", with.err);
+    assert!(with.err.contains("cannot join the groups of its other limits"), "{}", with.err);
+    assert!(with.err.contains("real-time"), "{}", with.err);
+    assert_eq!((without.code, without.out.as_str()), (0, "ran\n"), "{}", without.err);
 }
 
 #[test]

@@ -25,6 +25,7 @@ use nix::{
         signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask},
         signalfd::{SfdFlags, SignalFd},
         socket::{ControlMessageOwned, MsgFlags, recvmsg, send},
+        statfs::{CGROUP2_SUPER_MAGIC, fstatfs},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve, setsid},
@@ -172,7 +173,7 @@ fn start(control: &OwnedFd, spec: &Spec) -> Result<(Pid, Rest), Failure> {
             sys::exit_now(0);
         }
     }
-    let rest = Rest::new(spec.setup.isolation, &joins, freezer).map_err(failed(Step::Join, "the memory group"))?;
+    let rest = Rest::new(spec.setup.isolation, &joins, freezer).map_err(failed(Step::Join, MEMORY_GROUP))?;
     let init = nix::unistd::getpid();
     match sys::fork().map_err(failed(Step::Fork, "the main process"))? {
         Forked::Parent(pid) => {
@@ -196,6 +197,14 @@ fn let_go_of_streams() {
     }
 }
 
+/// What it joins first, in the user's words.
+const MEMORY_GROUP: &str = "the memory group";
+
+/// Whether this is a file of a v2 group.
+fn is_unified(join: &OwnedFd) -> bool {
+    fstatfs(join).is_ok_and(|of| of.filesystem_type() == CGROUP2_SUPER_MAGIC)
+}
+
 enum Never {}
 
 /// The main process on its way to the command. Joins L first: no page of the command is uncounted.
@@ -203,8 +212,9 @@ fn main_process(control: &OwnedFd, spec: &Spec, joins: &[OwnedFd], init: Pid) ->
     let setup = &spec.setup;
     for (n, join) in joins.iter().enumerate() {
         match nix::unistd::write(join, b"0") {
-            Err(errno) if n == 0 => return Err(failed(Step::Join, "the memory group")(errno)),
-            _ => {} // the twin only tells more
+            Err(errno) if n == 0 => return Err(failed(Step::Join, MEMORY_GROUP)(errno)),
+            Err(errno) if !is_unified(join) => return Err(failed(Step::Join, "the groups of its other limits")(errno)),
+            _ => {} // the twin only tells more; without the others a setting would not hold
         }
     }
     if setup.isolation == Isolation::LimitOnly {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::{Row, Run};
+use super::{Row, Run, run::JUST_NAMED};
 use crate::{
     event::ProcessChanges,
     heap::{self, Heap},
@@ -43,7 +43,9 @@ impl Run {
                 row.update(at, process.usage, before);
                 continue;
             }
-            let killed = self.victims.iter().any(|v| v.host_pid == process.host_pid);
+            let named =
+                |(then, pid): &(Duration, i32)| *pid == process.host_pid && at.saturating_sub(*then) < JUST_NAMED;
+            let killed = self.just_named.iter().any(named);
             let heap = heap::ceiling(&process.name, &process.command, found);
             self.processes.insert(process.host_pid, Row::new(at, process.clone(), heap, killed));
         }

@@ -30,6 +30,9 @@ use crate::{
 const MARKS_KEPT: usize = 2000;
 const VICTIMS_KEPT: usize = 256;
 
+/// A pid is this long that of the process which the kernel named as killed: after that it may be another's.
+pub(super) const JUST_NAMED: Duration = Duration::from_secs(1);
+
 /// One run of the command.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -101,6 +104,8 @@ pub struct Run {
     pub killer: Option<Killer>,
     /// Whom the kernel named as killed, the newest of them.
     pub victims: Vec<Victim>,
+    /// Whose pids those were that were named just now, and when: a process may be told to be born after it was told to be killed.
+    pub(super) just_named: Vec<(Duration, i32)>,
     /// How many it named.
     pub named: u64,
     /// How many processes other than the main one have died.
@@ -174,6 +179,7 @@ impl Run {
             stories: Stories::default(),
             killer: None,
             victims: Vec::new(),
+            just_named: Vec::new(),
             named: 0,
             others_died: 0,
             held_then: 0,
@@ -383,6 +389,9 @@ impl Run {
             self.victims.remove(0);
         }
         self.victims.push(victim.clone());
+        self.just_named.retain(|(then, _)| at.saturating_sub(*then) < JUST_NAMED);
+        self.just_named.truncate(VICTIMS_KEPT);
+        self.just_named.insert(0, (at, victim.host_pid));
         // Named before the counter was read: the coming sample takes the name. After it: the entry that is there gets it.
         match self.named <= self.oom_kills().unwrap_or(0) {
             true => {

@@ -132,6 +132,26 @@ fn exit_codes_are_those_of_shells() {
 }
 
 #[test]
+fn a_victims_pid_is_another_processs_later() {
+    let process = Process {
+        host_pid: 501,
+        pid: Some(3),
+        parent: 500,
+        name: "x".into(),
+        command: String::new(),
+        usage: ProcessUsage::default(),
+    };
+    let born = || Event::Processes(ProcessChanges { born: vec![process.clone()], ..ProcessChanges::default() });
+    let victim = || Event::Victim(Victim { host_pid: 501, name: "x".into(), ..Victim::default() });
+    for (after_ms, killed) in [(50, true), (20_000, false)] {
+        let mut story = Story::new();
+        story.then(1, victim());
+        story.then(after_ms, born());
+        assert_eq!(story.run().processes[&501].oom_killed, killed, "{after_ms} ms later");
+    }
+}
+
+#[test]
 fn a_process_that_only_takes_another_name_is_the_same_program() {
     let mut story = Story::new();
     let process = |name: &str, command: &str, cpu_ms| Process {

@@ -133,8 +133,13 @@ pub struct App {
 impl App {
     /// Takes note of what the session has become; a wish that waited for it.
     pub fn observe(&mut self, session: &Session) -> Option<Effect> {
-        if std::mem::replace(&mut self.alive, session.is_alive()) && !self.alive {
-            self.forget_unanswered();
+        match (std::mem::replace(&mut self.alive, session.is_alive()), self.alive) {
+            (true, false) => self.forget_unanswered(),
+            // A schedule starts where it did: what was before the edits of the run before is nothing to go back to.
+            (false, true) if session.run().is_some_and(|run| !run.started.schedule.is_empty()) => {
+                self.undo = Undo::default()
+            }
+            _ => {}
         }
         if !self.alive || !matches!(self.popup, Popup::None) {
             self.drag = None;

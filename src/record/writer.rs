@@ -99,14 +99,10 @@ impl Recorder {
 impl Tap for Recorder {
     fn take(&mut self, stamped: &Stamped) {
         let Some(to) = &self.to else { return };
-        if let Event::Output(bytes) = &stamped.event
-            && self.shared.output_waiting.fetch_add(bytes.len(), Ordering::Relaxed) > OUTPUT_WAITING
-        {
-            self.shared.output_waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
-            self.shared.lost.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        if to.try_send(stamped.clone()).is_err() {
+        let output = if let Event::Output(bytes) = &stamped.event { bytes.len() } else { 0 };
+        let waiting = self.shared.output_waiting.fetch_add(output, Ordering::Relaxed);
+        if (output > 0 && waiting > OUTPUT_WAITING) || to.try_send(stamped.clone()).is_err() {
+            self.shared.output_waiting.fetch_sub(output, Ordering::Relaxed); // what is lost waits for nothing
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -271,6 +267,26 @@ impl OutputCap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn output_that_a_stalled_disk_loses_does_not_wait_for_it_for_ever() {
+        let (to, inbox) = bounded(2);
+        let (shared, path) = (Arc::new(Shared::default()), PathBuf::new());
+        let ended = bounded::<()>(0).1;
+        let mut recorder = Recorder { to: Some(to), shared: shared.clone(), told: false, path, thread: None, ended };
+        let piece = Stamped { at: Duration::ZERO, event: Event::Output(vec![b'x'; 64 << 10]) };
+        // The disk takes nothing while four times as much is printed as may wait.
+        (0..128).for_each(|_| recorder.take(&piece));
+        assert_eq!(shared.lost.load(Ordering::Relaxed), 126);
+        assert_eq!(shared.output_waiting.load(Ordering::Relaxed), 2 * (64 << 10));
+        // It has recovered, and the thread has taken what waited.
+        for Stamped { event, .. } in inbox.try_iter() {
+            let Event::Output(bytes) = event else { panic!("{event:?}") };
+            shared.output_waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
+        }
+        recorder.take(&piece);
+        assert_eq!((inbox.len(), shared.lost.load(Ordering::Relaxed)), (1, 126));
+    }
 
     #[test]
     fn past_the_cap_the_newest_output_is_kept_and_the_gap_is_said() {

@@ -11,7 +11,7 @@ mod unpack;
 mod writer;
 
 pub use reader::{Caution, Damage, NO_RUN, Recording, read, read_run};
-pub use thin::Thinned;
+pub use thin::{Thinned, halve};
 pub use writer::{Recorder, Target};
 
 use std::{

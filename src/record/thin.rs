@@ -113,6 +113,15 @@ impl Kept {
     }
 }
 
+/// Leaves about half of the samples, and of what lies between other events about half of the changes of processes and of the pieces of output; the
+/// others say what those that go had to say. How many samples went.
+pub fn halve(events: &mut Vec<Stamped>) -> u64 {
+    let mut kept = Kept { events: std::mem::take(events), ..Kept::default() };
+    kept.thin(kept.events.len(), Level::Gentle);
+    *events = kept.events;
+    kept.thinned.samples
+}
+
 /// What becomes of an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {

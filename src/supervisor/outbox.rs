@@ -16,6 +16,7 @@ use crossbeam_channel::{Sender, TrySendError};
 use super::News;
 use crate::{
     event::{Event, Note, Stamped},
+    record,
     tap::Tap,
 };
 
@@ -67,7 +68,7 @@ impl Outbox {
         self.taps.iter_mut().for_each(|tap| tap.take(&stamped));
         self.waiting.push(stamped);
         if self.waiting.len() > self.thin_at {
-            self.thin();
+            self.dropped += record::halve(&mut self.waiting);
             self.thin_at = (self.waiting.len() * 2).max(WAITING);
         }
     }
@@ -126,56 +127,14 @@ impl Outbox {
     pub fn is_choked(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) > OUTPUT_IN_FLIGHT
     }
-
-    /// Drops every other sample, the one that stays carrying the higher peak, and makes one of the changes of processes between two samples
-    /// that stay.
-    fn thin(&mut self) {
-        let mut kept: Vec<Stamped> = Vec::with_capacity(self.waiting.len());
-        let mut carried: Option<Stamped> = None;
-        let mut processes: Option<usize> = None; // where the changes are gathered
-        for mut stamped in std::mem::take(&mut self.waiting) {
-            match (&mut stamped.event, processes.and_then(|n| kept.get_mut(n))) {
-                (Event::Sample(sample), _) => match carried.take() {
-                    None => {
-                        carried = Some(stamped);
-                        self.dropped += 1;
-                        continue;
-                    }
-                    Some(before) => {
-                        if let Event::Sample(before) = before.event {
-                            sample.peak = sample.peak.max(before.peak);
-                            sample.stat = sample.stat.or(before.stat);
-                            sample.swap = sample.swap.or(before.swap);
-                            sample.pressure = sample.pressure.or(before.pressure);
-                        }
-                        processes = None;
-                    }
-                },
-                (Event::Processes(new), Some(Stamped { event: Event::Processes(gathered), .. })) => {
-                    let newer = |pid: &i32| !new.changed.iter().any(|(p, _)| p == pid);
-                    gathered.changed.retain(|(pid, _)| newer(pid));
-                    gathered.born.append(&mut new.born);
-                    gathered.changed.append(&mut new.changed);
-                    gathered.died.append(&mut new.died);
-                    continue;
-                }
-                (Event::Processes(_), _) => processes = Some(kept.len()),
-                _ => {}
-            }
-            kept.push(stamped);
-        }
-        if let Some(last) = carried {
-            self.dropped -= 1;
-            kept.push(last);
-        }
-        self.waiting = kept;
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::event::Sample;
+    use crate::event::{Process, ProcessChanges, ProcessUsage, Sample};
 
     fn sample(peak: u64) -> Event {
         Event::Sample(Sample { usage: 1, peak: Some(peak), ..Sample::default() })
@@ -204,5 +163,69 @@ mod tests {
         let Ok(News::Batch(batch)) = from.recv() else { panic!("no second batch") };
         assert_eq!(peak(&batch), Some(77));
         assert!(batch.iter().any(|s| matches!(s.event, Event::Note(Note::Thinned { dropped }) if dropped > 40_000)));
+    }
+
+    fn changes(born: &[i32], changed: &[i32], died: &[i32]) -> Event {
+        let usage = |n: i32| ProcessUsage { rss: n as u64, ..ProcessUsage::default() };
+        let process = |pid: &i32| Process {
+            host_pid: *pid,
+            pid: None,
+            parent: 1,
+            name: "sh".into(),
+            command: "sh -c x".into(),
+            usage: usage(0),
+        };
+        Event::Processes(ProcessChanges {
+            born: born.iter().map(process).collect(),
+            changed: changed.iter().map(|pid| (*pid, usage(*pid))).collect(),
+            died: died.to_vec(),
+        })
+    }
+
+    /// Who lives at the end, and with how much, as a consumer comes to know it.
+    fn living(batch: &[Stamped]) -> BTreeMap<i32, u64> {
+        let mut living = BTreeMap::new();
+        for stamped in batch {
+            let Event::Processes(changes) = &stamped.event else { continue };
+            living.extend(changes.born.iter().map(|process| (process.host_pid, process.usage.rss)));
+            for (pid, usage) in &changes.changed {
+                living.entry(*pid).and_modify(|rss| *rss = usage.rss);
+            }
+            living.retain(|pid, _| !changes.died.contains(pid));
+        }
+        living
+    }
+
+    #[test]
+    fn a_workload_that_forks_while_nobody_takes_anything_costs_no_memory_and_nobody_who_lives_is_lost() {
+        let (to, _from) = crossbeam_channel::bounded(0);
+        let mut outbox = Outbox::new(to, Instant::now(), InFlight::default());
+        let pid = |n: i32| 1000 + n.rem_euclid(20_000); // in the end they come again
+        outbox.push(changes(&[100], &[], &[]));
+        (0..2).for_each(|_| outbox.push(sample(1)));
+        outbox.push(Event::Sample(Sample { usage: 1, swap_free: Some(7), ..Sample::default() }));
+        for n in 0..30_000 {
+            // Each lives until the next is born.
+            outbox.push(changes(&[pid(n)], &[100], &[pid(n - 1)]));
+            outbox.push(sample(1));
+            outbox.flush(Instant::now(), true);
+        }
+        // Who died and whose pid is another's now lives.
+        outbox.push(changes(&[], &[], &[100]));
+        outbox.push(changes(&[100], &[], &[]));
+        outbox.push(changes(&[], &[100], &[]));
+        assert!(outbox.waiting.len() <= WAITING * 2, "{}", outbox.waiting.len());
+        let expected = BTreeMap::from([(100, 100), (pid(29_999), 0)]);
+        assert_eq!(living(&outbox.waiting), expected);
+        outbox.dropped += record::halve(&mut outbox.waiting);
+        assert_eq!(living(&outbox.waiting), expected);
+        let born = |s: &Stamped| if let Event::Processes(changes) = &s.event { changes.born.len() } else { 0 };
+        let born: usize = outbox.waiting.iter().map(born).sum();
+        assert!(born < 10_000, "{born} of 30000 births are kept: those of the dead ought to be gone");
+        let swap_free = outbox.waiting.iter().find_map(|s| match &s.event {
+            Event::Sample(sample) => sample.swap_free,
+            _ => None,
+        });
+        assert_eq!(swap_free, Some(7));
     }
 }

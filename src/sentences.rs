@@ -6,7 +6,7 @@ use std::{net::SocketAddr, time::Duration};
 use crate::{
     event::{Author, Controller, Note, Status, Step, Stopped},
     session::{Entry, Run, Session, What, outcome::Outcome},
-    units::{Limit, size},
+    units::{CHARGE_BATCH, Limit, size},
 };
 
 mod budget;
@@ -198,7 +198,8 @@ impl Language {
     /// A refused limit: what was asked, what is in use, what can be done.
     fn busy(self, target: Limit, usage: u64, kept: Limit, cpus: u64) -> String {
         // A charge batch per CPU above usage is what the kernel takes without reclaiming.
-        let fits = (usage + 256 * 1024 * cpus).next_multiple_of(1 << 20);
+        let fits = usage.saturating_add(CHARGE_BATCH.saturating_mul(cpus));
+        let fits = fits.checked_next_multiple_of(1 << 20).unwrap_or(fits);
         format!(
             "the kernel refused {target} (EBUSY): {} are in use and cannot be given back; the limit stays {kept}. {} would fit; K ends the workload",
             size(usage),
@@ -398,5 +399,8 @@ mod tests {
         for word in ["50M", "61.0M", "100M", "62M", "EBUSY"] {
             assert!(text.contains(word), "{word}: {text}");
         }
+        // A recording may say anything.
+        let text = Language::English.busy(Limit::Bytes(1), u64::MAX - 5, Limit::Max, u64::MAX);
+        assert!(text.contains(&format!("{} would fit", size(u64::MAX))), "{text}");
     }
 }

@@ -262,6 +262,11 @@ fn plain_size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A part in whole percent of all, rounded down; of nothing it is as of one byte.
+pub fn percent_of(part: u64, all: u64) -> u64 {
+    (u128::from(part) * 100 / u128::from(all.max(1))).try_into().unwrap_or(u64::MAX)
+}
+
 /// A time as typed: `500ms`, `1.5s`, `2m`, `1m30s`, or a bare number of seconds; `None` for what is none.
 pub fn time(text: &str) -> Option<Duration> {
     match text.parse::<f64>() {
@@ -387,6 +392,13 @@ mod tests {
         for bad in ["", "x", "-2", "nan", "inf", "0.001", "1e9"] {
             assert!(Quota::parse_cpus(bad).is_err_and(|why| why.contains("1.5")), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_percentage_is_of_any_number_that_a_recording_may_tell() {
+        assert_eq!([percent_of(50, 200), percent_of(199, 200), percent_of(300, 200)], [25, 99, 150]);
+        assert_eq!((percent_of(u64::MAX, u64::MAX), percent_of(u64::MAX / 2, u64::MAX)), (100, 49));
+        assert_eq!((percent_of(7, 0), percent_of(u64::MAX, 0)), (700, u64::MAX));
     }
 
     #[test]

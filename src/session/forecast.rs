@@ -166,7 +166,9 @@ impl Run {
         let held = line.newest.max(last.held as f64) + line.rate * now.saturating_sub(last.at).as_secs_f64();
         let seconds = (limit as f64 - held).max(0.0) / line.rate;
         let full_in = Duration::try_from_secs_f64(seconds).ok().filter(|full_in| *full_in <= FURTHEST)?;
-        let of_it_cache = Duration::from_secs_f64(last.cache as f64 / line.rate).min(full_in);
+        // More cache than there is time for, or than a time can be: a recording may say anything.
+        let cache = Duration::try_from_secs_f64(last.cache as f64 / line.rate);
+        let of_it_cache = cache.map_or(full_in, |cache| cache.min(full_in));
         Some(Forecast { full_in, of_it_cache, rate: line.rate })
     }
 }

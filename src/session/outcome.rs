@@ -119,5 +119,17 @@ pub fn exit_code(ended: &Ended) -> u8 {
 }
 
 fn signal_code(signal: i32) -> u8 {
-    (128 + signal) as u8
+    128i32.wrapping_add(signal) as u8 // the number is read from recordings too
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_no_kernel_has_ends_nothing_but_the_run() {
+        let code = |n| exit_code(&Ended { status: Status::Signalled(n), stopped: None, left_behind: 0, wall: None });
+        assert_eq!([9, 15, 64].map(code), [137, 143, 192]);
+        assert_eq!([i32::MAX, i32::MIN, -1].map(code), [127, 128, 127]);
+    }
 }

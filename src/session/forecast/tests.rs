@@ -76,6 +76,25 @@ fn no_more_is_cache_than_there_is_time() {
 }
 
 #[test]
+fn cache_that_would_last_for_longer_than_a_time_can_be_lasts_until_it_is_full() {
+    let mut session = run(100, 0, 0.0, |_| 0.0);
+    for n in 0..5 {
+        let (at, cache) = (Duration::from_secs(1_000_000_000 * (n + 1)), (1u64 << 62) as f64);
+        session.apply(&Stamped { at, event: sample((98.0 - 2.0 * (4 - n) as f64) * M, cache) });
+    }
+    let run = session.run().expect("a run");
+    // At 2 MiB in a thousand million seconds 2 MiB are further away than is foretold …
+    assert_eq!(run.forecast(session.now), None);
+    // … and none are no time at all.
+    for n in 5..9 {
+        let at = Duration::from_secs(1_000_000_000 * (n + 1));
+        session.apply(&Stamped { at, event: sample((98.0 + 2.0 * (n - 4) as f64) * M, (1u64 << 62) as f64) });
+    }
+    let forecast = foretold(&session).expect("a forecast");
+    assert_eq!((forecast.full_in, forecast.of_it_cache), (Duration::ZERO, Duration::ZERO));
+}
+
+#[test]
 fn what_says_nothing_is_not_foretold() {
     for (why, session) in [
         ("nothing yet", run(100, 0, 0.0, |_| 50.0 * M)),

@@ -21,7 +21,7 @@ use crate::{
         explain::{Dashboard, Number, Page, texts},
         input::{Action, key_of},
     },
-    units::size,
+    units::{percent_of, size},
 };
 
 /// As wide as this where there is room, in columns.
@@ -125,7 +125,7 @@ fn value(view: &View, run: &Run, id: &str) -> Option<String> {
         "limit" => run.limit.to_string(),
         "soft-limit" => run.settings.high.or(run.settings.soft_limit)?.to_string(),
         "usage" => size(run.usage()),
-        "percent" => format!("{}%", u128::from(run.usage()) * 100 / u128::from(run.limit.bytes()?.max(1))),
+        "percent" => format!("{}%", percent_of(run.usage(), run.limit.bytes()?)),
         "anon" => size(stat?.anon),
         "shmem" => size(stat?.shmem),
         "file" => size(stat?.file),

@@ -8,7 +8,7 @@ use super::{View, put, span, width};
 use crate::{
     sentences::{Word, clock, duration},
     session::Run,
-    units::{Limit, size, size_column},
+    units::{Limit, percent_of, size, size_column},
 };
 
 /// A write that takes this long is shown while it lasts; most take microseconds.
@@ -57,7 +57,7 @@ fn usage(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
         if bar >= 8 {
             spans.extend(gauge(view, run, limit, bar));
         }
-        let percent = (run.usage() * 100 / limit.max(1)).min(999);
+        let percent = percent_of(run.usage(), limit).min(999);
         spans.push(span(format!(" {percent:>3}% "), theme.strong));
     }
     for part in first.into_iter().chain(parts) {

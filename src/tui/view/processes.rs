@@ -20,7 +20,7 @@ use crate::{
         app::Focus,
         rows::{self, Column},
     },
-    units::{Limit, size_column},
+    units::{Limit, percent_of, size_column},
 };
 
 /// With fewer columns than this the share, and all of the place in line but its sign, give way to the command …
@@ -206,7 +206,7 @@ fn process(view: &View, run: &Run, next: &Line, (depth, row): (usize, &Row), col
     let command = &visible(&shown_command(process));
     let branch = if depth == 0 { String::new() } else { format!("{}└─ ", "  ".repeat((depth - 1).min(8))) };
     let share = match (run.usage(), row.died) {
-        (1.., None) => format!("{}%", (process.usage.anon * 100 / run.usage()).min(100)),
+        (1.., None) => format!("{}%", percent_of(process.usage.anon, run.usage()).min(100)),
         _ => String::new(),
     };
     if let Some(died) = row.died {

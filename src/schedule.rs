@@ -21,6 +21,9 @@ const RAMP_MOVES: u64 = 100;
 /// Nothing runs longer than this, in milliseconds: a hundred years.
 const LONGEST_MS: u128 = 100 * 365 * 86400 * 1000;
 
+/// The most steps of a schedule: with a ramp in each they are a hundred thousand moves, which a run keeps.
+const MOST_STEPS: usize = 1000;
+
 /// Limits at times; without steps there is no schedule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -71,6 +74,7 @@ impl Schedule {
         let mut steps: Vec<Step> = Vec::new();
         for (n, part) in text.split(',').enumerate() {
             let step = step(part, total).and_then(|step| match steps.last() {
+                _ if n == MOST_STEPS => Err(format!("it has at most {MOST_STEPS} steps")),
                 Some(before) if !before.lets(step.at_ms) => {
                     Err(format!("{} is not after {}", Time(step.at_ms), Time(before.end_ms())))
                 }
@@ -80,6 +84,16 @@ impl Schedule {
             steps.push(step.map_err(refused)?);
         }
         Ok(Schedule { steps })
+    }
+
+    /// Keeps of a schedule that was not parsed but read the steps up to the first that parsing would have refused; how many are gone.
+    pub fn keep_sound(&mut self) -> usize {
+        let before = self.steps.len();
+        let follows = |n: usize| n == 0 || self.steps[n - 1].lets(self.steps[n].at_ms);
+        let sound = (0..before.min(MOST_STEPS)).take_while(|n| self.steps[*n].is_sound() && follows(*n)).count();
+        self.steps.truncate(sound);
+        self.steps.shrink_to_fit();
+        before - sound
     }
 
     /// Whether there is none.
@@ -110,6 +124,14 @@ impl Step {
         self.ramp.map_or(self.at_ms, |ramp| ramp.until_ms)
     }
 
+    /// Whether it can be typed: a time that something can run for, and a ramp that goes from one size to another and takes time.
+    fn is_sound(&self) -> bool {
+        let ramp = self.ramp.is_none_or(|ramp| {
+            ramp.until_ms > self.at_ms && self.limit.bytes().is_some() && ramp.limit.bytes().is_some()
+        });
+        ramp && u128::from(self.end_ms()) <= LONGEST_MS
+    }
+
     /// Whether another step may start then: where a ramp ends the next can start.
     fn lets(&self, next_ms: u64) -> bool {
         next_ms > self.end_ms() || (self.ramp.is_some() && next_ms == self.end_ms())
@@ -124,7 +146,7 @@ impl Step {
             return vec![first];
         };
         let (span, page) = (from.abs_diff(to), page_size());
-        let lasts = ramp.until_ms - self.at_ms;
+        let lasts = ramp.until_ms.saturating_sub(self.at_ms);
         let count = (lasts / RAMP_EVERY_MS).min(RAMP_MOVES).min(span / page).max(1);
         let share = |of: u64, k: u64| (u128::from(of) * u128::from(k) / u128::from(count)) as u64;
         let later = (1..=count).map(|k| {
@@ -266,6 +288,45 @@ mod tests {
             assert!(said.contains(pointer) && said.contains(ACCEPTED), "{text}: {said}");
             assert_eq!(said.lines().count(), 1, "{text}");
         }
+    }
+
+    #[test]
+    fn a_schedule_has_no_more_steps_than_a_run_can_keep() {
+        let steps = |n: u64| (0..n).map(|n| format!("{n}s=1G")).collect::<Vec<_>>().join(",");
+        assert_eq!(read(&steps(1000)).steps.len(), 1000);
+        let said = Schedule::parse(&steps(1001), M).expect_err("too many");
+        assert!(said.starts_with("step 1001, '1000s=1G': it has at most 1000 steps"), "{said}");
+    }
+
+    #[test]
+    fn of_what_was_not_parsed_the_steps_up_to_the_first_bad_one_are_kept() {
+        let step = |at_ms, ramp: Option<(u64, Limit)>| Step {
+            at_ms,
+            limit: Limit::Bytes(M),
+            ramp: ramp.map(|(until_ms, limit)| Ramp { until_ms, limit }),
+        };
+        let kept = |steps: &[Step]| {
+            let mut schedule = Schedule { steps: steps.to_vec() };
+            let gone = schedule.keep_sound();
+            assert!(schedule.moves().is_sorted_by(|a, b| a.at < b.at));
+            (schedule.steps.len(), gone)
+        };
+        let (good, to) = (step(5, Some((900, Limit::Bytes(2 * M)))), Limit::Bytes(2 * M));
+        assert_eq!(kept(&[good, step(900, None), step(901, None)]), (3, 0));
+        for bad in [
+            step(899, None),                      // before the end of the ramp
+            step(1000, Some((999, to))),          // ends before it starts
+            step(1000, Some((1000, to))),         // takes no time
+            step(1000, Some((2000, Limit::Max))), // goes nowhere
+            step(u64::MAX, None),
+            step(1000, Some((u64::MAX, to))),
+        ] {
+            assert_eq!(kept(&[good, bad, step(3000, None)]), (1, 2), "{bad:?}");
+        }
+        let many: Vec<Step> = (0..220_000).map(|n| step(2 * n, Some((2 * n + 1, to)))).collect();
+        assert_eq!(kept(&many), (1000, 219_000));
+        // Even one that nobody looked at comes to moves.
+        assert_eq!(Schedule { steps: vec![step(1000, Some((0, to)))] }.moves().len(), 2);
     }
 
     proptest! {

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::format::Header;
 use crate::event::{
-    ChangeOutcome, Event, LimitOutcome, Note, OomDump, Process, ProcessChanges, Scope, Stamped, Started, Status,
-    terminal_size,
+    Above, ChangeOutcome, Ended, Event, LimitOutcome, Note, OomDump, Process, ProcessChanges, Scope, Stamped, Started,
+    Status, terminal_size,
 };
 
 /// The longest sentence, path or command line of a process, in bytes (`procs` cuts one at 256).
@@ -47,6 +47,7 @@ impl Bounds {
                 cut(reason, SENTENCE)
             }
             Event::Victim(victim) => cut(&mut victim.name, NAME),
+            Event::Note(Note::SignalSent { name, .. }) => cut(name, NAME),
             Event::Shares(shares) => self.left_out += shorten(shares, SENTENCE),
             Event::OomDump(dump) => self.dump(dump),
             Event::Ended(ended) => {
@@ -75,7 +76,9 @@ impl Bounds {
         if let Some(group) = started.above.as_mut().and_then(|above| above.group.as_mut()) {
             cut(group, SENTENCE);
         }
-        self.left_out += shorten(&mut started.changes, SENTENCE);
+        self.left_out += shorten(&mut started.changes, SENTENCE) + shorten(&mut started.options, SENTENCE);
+        started.options.iter_mut().for_each(|word| cut(word, SENTENCE));
+        self.left_out += started.schedule.keep_sound() as u64;
     }
 
     fn processes(&mut self, changes: &mut ProcessChanges) {
@@ -127,11 +130,14 @@ fn shorten<T>(list: &mut Vec<T>, most: usize) -> u64 {
 pub fn memory(stamped: &Stamped) -> usize {
     let more = match &stamped.event {
         Event::Started(started) => {
-            let words: usize = started.argv.iter().map(text).sum();
-            piece(size_of::<Started>()) + words + piece(size_of_val(&started.argv[..])) + text(&started.group)
+            let words: usize = started.argv.iter().chain(&started.options).map(text).sum();
+            let words = words + piece(size_of_val(&started.argv[..])) + piece(size_of_val(&started.options[..]));
+            let lists = piece(size_of_val(&started.changes[..])) + piece(size_of_val(&started.schedule.steps[..]));
+            piece(size_of::<Started>()) + words + lists + text(&started.group) + above(started.above.as_ref())
         }
         Event::Settings(settings) => {
-            piece(size_of_val(&**settings)) + settings.pids_limit.iter().chain(&settings.cpu).map(text).sum::<usize>()
+            let texts: usize = settings.pids_limit.iter().chain(&settings.cpu).map(text).sum();
+            piece(size_of_val(&**settings)) + texts + above(settings.above.as_ref())
         }
         Event::Processes(ProcessChanges { born, changed, died }) => {
             let texts = |process: &Process| text(&process.name) + text(&process.command);
@@ -146,6 +152,8 @@ pub fn memory(stamped: &Stamped) -> usize {
             text(reason)
         }
         Event::Victim(victim) => text(&victim.name),
+        Event::Note(Note::SignalSent { name, .. }) => text(name),
+        Event::Ended(Ended { status: Status::FailedToStart(failure), .. }) => text(&failure.what),
         Event::OomDump(dump) => {
             let names: usize = dump.table.iter().map(|row| text(&row.name)).sum();
             piece(size_of_val(&**dump)) + piece(size_of_val(&dump.table[..])) + names + SENTENCE
@@ -153,6 +161,10 @@ pub fn memory(stamped: &Stamped) -> usize {
         _ => 0,
     };
     size_of::<Stamped>() + more
+}
+
+fn above(above: Option<&Above>) -> usize {
+    above.and_then(|above| above.group.as_ref()).map_or(0, text)
 }
 
 fn text(text: impl AsRef<str>) -> usize {
@@ -172,7 +184,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::event::ProcessUsage;
+    use crate::{
+        event::{Controller, ProcessUsage},
+        schedule::{Ramp, Step},
+        units::Limit,
+    };
 
     fn process(host_pid: i32) -> Process {
         let usage = ProcessUsage::default();
@@ -187,9 +203,42 @@ mod tests {
         let Event::Note(Note::Hint { text }) = &hint else { panic!() };
         assert!(text.len() <= SENTENCE + 3 && text.ends_with("é…"), "{}", text.len());
         assert!(memory(&Stamped { at: Duration::ZERO, event: hint }) < 2 * SENTENCE);
+        let name = "n".repeat(1 << 20);
+        let mut sent = Event::Note(Note::SignalSent { signal: 9, host_pid: 1, pid: None, name });
+        bounds.keep(&mut sent);
+        let Event::Note(Note::SignalSent { name, .. }) = &sent else { panic!() };
+        assert!(name.len() <= NAME + 3 && name.ends_with('…'));
         let mut size = Event::Resized { rows: 0, cols: u16::MAX };
         bounds.keep(&mut size);
         assert_eq!(size, Event::Resized { rows: 1, cols: 1000 });
+    }
+
+    #[test]
+    fn a_start_holds_no_more_than_one_can_and_all_of_it_is_counted() {
+        let mut started = Started::plain(Controller::V2);
+        let takes = |started: &Started| {
+            memory(&Stamped { at: Duration::ZERO, event: Event::Started(Box::new(started.clone())) })
+        };
+        let plain = takes(&started);
+        let ramp = |n| Step {
+            at_ms: n,
+            limit: Limit::Bytes(1 << 20),
+            ramp: Some(Ramp { until_ms: n + 1, limit: Limit::Bytes(8 << 20) }),
+        };
+        started.schedule.steps = (0..220_000).map(ramp).collect();
+        started.options = vec!["o".repeat(2 * SENTENCE); 5000];
+        let whole = takes(&started);
+        assert!(whole > plain + 220_000 * size_of::<Step>() + 5000 * 2 * SENTENCE, "{whole}");
+        let mut bounds = Bounds::default();
+        let mut event = Event::Started(Box::new(started));
+        bounds.keep(&mut event);
+        let Event::Started(started) = &event else { panic!() };
+        assert_eq!((started.schedule.steps.len(), started.options.len()), (1000, SENTENCE));
+        assert!(started.options.iter().all(|word| word.len() <= SENTENCE + 3 && word.ends_with('…')));
+        assert_eq!(bounds.left_out, 219_000 + 5000 - SENTENCE as u64);
+        assert!(started.schedule.moves().len() <= 101_000);
+        let above = Some(Above { limit: 1, group: Some("g".repeat(SENTENCE)) });
+        assert!(takes(&Started { above, ..(**started).clone() }) >= takes(started) + SENTENCE);
     }
 
     #[test]

@@ -13,13 +13,14 @@ impl Session {
 
 impl Run {
     fn memory(&self) -> usize {
-        let Started { argv, group, .. } = &self.started;
-        let words: usize = argv.iter().map(|word| size_of::<String>() + 16 + word.len()).sum();
+        let Started { argv, options, group, .. } = &self.started;
+        let words: usize = argv.iter().chain(options).map(|word| size_of::<String>() + 16 + word.len()).sum();
         let row = |row: &Row| size_of::<Row>() + 80 + row.process.name.len() + row.process.command.len();
         let rows: usize = self.processes.values().map(row).sum();
         let named: usize = self.victims.iter().map(|victim| size_of_val(victim) + victim.name.len()).sum();
         let lists = size_of_val(self.history.points()) + size_of_val(&self.marks[..]) + size_of_val(&self.changing[..]);
         let lists = lists + size_of_val(self.edits.all()) + self.growth.memory();
+        let lists = lists + size_of_val(&self.moves.planned[..]) + size_of_val(&self.moves.made[..]);
         size_of::<Run>() + words + group.len() + rows + named + lists + self.stories.memory()
     }
 }

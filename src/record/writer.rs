@@ -39,6 +39,9 @@ const OUTPUT_CAP: usize = 16 << 20;
 /// How much of the newest output is kept past the cap, in bytes.
 const OUTPUT_NEWEST: usize = 1 << 20;
 
+/// … and in how many pieces: one byte that a program printed alone is an event of its own, which takes some hundred bytes of memory.
+const NEWEST_PIECES: usize = 16 * 1024;
+
 /// How long the end waits for a file that takes nothing: a pipe that nobody reads, a network file system that hangs.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -248,7 +251,7 @@ impl OutputCap {
         }
         self.kept += bytes.len();
         self.newest.push_back(stamped);
-        while self.kept > OUTPUT_NEWEST {
+        while self.kept > OUTPUT_NEWEST || self.newest.len() > NEWEST_PIECES {
             let Some(Stamped { event: Event::Output(bytes), .. }) = self.newest.pop_front() else { break };
             self.kept -= bytes.len();
             self.dropped += bytes.len() as u64;
@@ -299,5 +302,17 @@ mod tests {
         let gap = (512 - passed - OUTPUT_NEWEST / (64 << 10)) * (64 << 10);
         assert_eq!(rest[0].event, Event::Note(Note::OutputGap { bytes: gap as u64 }));
         assert_eq!(rest.last().map(|s| s.at), Some(Duration::from_secs(511)));
+    }
+
+    #[test]
+    fn a_program_that_prints_a_byte_at_a_time_past_the_cap_keeps_no_event_for_each() {
+        let mut cap = OutputCap { written: OUTPUT_CAP, ..OutputCap::default() };
+        for n in 0..200_000 {
+            assert_eq!(cap.pass(Stamped { at: Duration::from_micros(n), event: Event::Output(vec![b'/']) }), None);
+            assert!(cap.newest.len() <= NEWEST_PIECES);
+        }
+        let rest = cap.rest();
+        assert_eq!(rest[0].event, Event::Note(Note::OutputGap { bytes: 200_000 - NEWEST_PIECES as u64 }));
+        assert_eq!(rest.last().map(|s| s.at), Some(Duration::from_micros(199_999)));
     }
 }

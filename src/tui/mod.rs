@@ -16,7 +16,7 @@ mod measure;
 mod menu;
 mod mouse;
 mod own;
-mod pane;
+pub(crate) mod pane;
 pub mod picture;
 pub mod replay;
 mod rows;

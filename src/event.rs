@@ -169,7 +169,7 @@ pub struct Started {
     /// Whether the sandbox was widened (`--cap-add`, `--allow-new-privs`), so that the limit holds only against accidents.
     pub widened: bool,
     /// The options that were given and that bear on something else than memory, as words for a command line; of `-e` only the names.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "words::deserialize")]
     pub options: Vec<String>,
     /// Whether it is one of sandtop's own demos, so that the command is nobody else's.
     #[serde(default)]

@@ -53,23 +53,25 @@ impl Wish {
         })
     }
 
-    /// Starts the recorder that was wished for. Where nobody has a home nothing is kept, and that is no error.
+    /// Starts the recorder that was wished for. Where nobody has a home nothing is kept, and that is no error. The file of a run that is kept is made
+    /// beside the start: it takes as long as a third of it.
     ///
     /// # Errors
     /// When it cannot be started; the run goes on without.
     pub fn start(&self, plan: &Plan) -> Result<Option<Recorder>> {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        let (target, file) = match self {
-            Wish::Nothing => return Ok(None),
+        let header = format::Header::new(plan.shown.clone(), plan.limit, wall);
+        match self {
+            Wish::Nothing => Ok(None),
             Wish::Keep => {
                 let Some(dir) = keep::dir() else { return Ok(None) };
-                let (path, file) = keep::file_for(&dir, wall)?;
-                (Target { path }, file)
+                Recorder::start(move || keep::file_for(&dir, wall), header).map(Some)
             }
             Wish::Record(target, file) => {
-                (target.clone(), file.try_clone().map_err(|e| Error::io("write", &target.path, e))?)
+                let file = file.try_clone().map_err(|e| Error::io("write", &target.path, e))?;
+                let path = target.path.clone();
+                Recorder::start(move || Ok((path, file)), header).map(Some)
             }
-        };
-        Recorder::start(file, &target, format::Header::new(plan.shown.clone(), plan.limit, wall)).map(Some)
+        }
     }
 }

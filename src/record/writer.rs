@@ -10,7 +10,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
@@ -57,10 +57,10 @@ pub struct Target {
 
 /// The supervisor's side of the recorder. Dropping it writes what waits and closes the file.
 pub struct Recorder {
-    to: Option<Sender<Stamped>>,
+    /// Boxed: the queue is made whole at the start, and as events lie in it it would be megabytes.
+    to: Option<Sender<Box<Stamped>>>,
     shared: Arc<Shared>,
     told: bool,
-    path: PathBuf,
     thread: Option<JoinHandle<()>>,
     /// Hangs up when the thread has ended.
     ended: Receiver<()>,
@@ -71,31 +71,35 @@ struct Shared {
     lost: AtomicU64,
     output_waiting: AtomicUsize,
     failure: Mutex<Option<String>>,
+    /// Its file, once that is there.
+    path: OnceLock<PathBuf>,
 }
 
 impl Recorder {
-    /// Starts recording to this open file.
+    /// Starts recording to the file that `open` comes to in the recorder's thread: the run does not wait for that. It is told as lost where it fails.
     ///
     /// # Errors
     /// When no thread can be made.
-    pub fn start(file: File, target: &Target, header: Header) -> Result<Recorder> {
+    pub fn start(open: impl FnOnce() -> Result<(PathBuf, File)> + Send + 'static, header: Header) -> Result<Recorder> {
         let (to, inbox) = bounded(WAITING);
         let shared = Arc::new(Shared::default());
         let theirs = shared.clone();
-        let path = target.path.clone();
         let (alive, ended) = bounded::<()>(0);
         let work = move || {
             let _alive = alive;
             crate::files::limits_are_errors();
-            if let Err(e) = write_all(&inbox, file, &path, &header, &theirs)
-                && let Ok(mut failure) = theirs.failure.lock()
-            {
-                *failure = Some(format!("cannot write {}: {}", path.display(), reason(&e)));
+            let written = open().map_err(|e| e.to_string()).and_then(|(path, file)| {
+                let path = theirs.path.get_or_init(|| path);
+                write_all(&inbox, file, path, &header, &theirs)
+                    .map_err(|e| format!("cannot write {}: {}", path.display(), reason(&e)))
+            });
+            if let (Err(why), Ok(mut failure)) = (written, theirs.failure.lock()) {
+                *failure = Some(why);
             }
         };
         let thread = std::thread::Builder::new().name("sandtop-record".into()).spawn(work);
         let thread = Some(thread.map_err(|e| Error::sys("start the recorder's thread", e))?);
-        Ok(Recorder { to: Some(to), shared, told: false, path: target.path.clone(), thread, ended })
+        Ok(Recorder { to: Some(to), shared, told: false, thread, ended })
     }
 }
 
@@ -104,7 +108,7 @@ impl Tap for Recorder {
         let Some(to) = &self.to else { return };
         let output = if let Event::Output(bytes) = &stamped.event { bytes.len() } else { 0 };
         let waiting = self.shared.output_waiting.fetch_add(output, Ordering::Relaxed);
-        if (output > 0 && waiting > OUTPUT_WAITING) || to.try_send(stamped.clone()).is_err() {
+        if (output > 0 && waiting > OUTPUT_WAITING) || to.try_send(Box::new(stamped.clone())).is_err() {
             self.shared.output_waiting.fetch_sub(output, Ordering::Relaxed); // what is lost waits for nothing
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -122,8 +126,8 @@ impl Tap for Recorder {
         let thread = self.thread.take()?;
         if self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
             self.told = true;
-            let reason =
-                format!("{} took nothing for {} s: its end is missing", self.path.display(), PATIENCE.as_secs());
+            let path = self.shared.path.get().map_or("the recording".into(), |path| path.display().to_string());
+            let reason = format!("{path} took nothing for {} s: its end is missing", PATIENCE.as_secs());
             return Some(Note::RecordingLost { reason });
         }
         let _ = thread.join();
@@ -188,7 +192,7 @@ impl Out {
 
 /// The thread: until the supervisor hangs up.
 fn write_all(
-    inbox: &Receiver<Stamped>,
+    inbox: &Receiver<Box<Stamped>>,
     file: File,
     path: &std::path::Path,
     header: &Header,
@@ -213,7 +217,7 @@ fn write_all(
                 if let Event::Output(bytes) = &stamped.event {
                     shared.output_waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
                 }
-                if let Some(stamped) = output.pass(stamped) {
+                if let Some(stamped) = output.pass(*stamped) {
                     out.write(&format::event_line(&stamped))?;
                 }
                 dirty = true;
@@ -274,16 +278,16 @@ mod tests {
     #[test]
     fn output_that_a_stalled_disk_loses_does_not_wait_for_it_for_ever() {
         let (to, inbox) = bounded(2);
-        let (shared, path) = (Arc::new(Shared::default()), PathBuf::new());
+        let shared = Arc::new(Shared::default());
         let ended = bounded::<()>(0).1;
-        let mut recorder = Recorder { to: Some(to), shared: shared.clone(), told: false, path, thread: None, ended };
+        let mut recorder = Recorder { to: Some(to), shared: shared.clone(), told: false, thread: None, ended };
         let piece = Stamped { at: Duration::ZERO, event: Event::Output(vec![b'x'; 64 << 10]) };
         // The disk takes nothing while four times as much is printed as may wait.
         (0..128).for_each(|_| recorder.take(&piece));
         assert_eq!(shared.lost.load(Ordering::Relaxed), 126);
         assert_eq!(shared.output_waiting.load(Ordering::Relaxed), 2 * (64 << 10));
         // It has recovered, and the thread has taken what waited.
-        for Stamped { event, .. } in inbox.try_iter() {
+        for Stamped { event, .. } in inbox.try_iter().map(|stamped| *stamped) {
             let Event::Output(bytes) = event else { panic!("{event:?}") };
             shared.output_waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
         }

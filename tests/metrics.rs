@@ -112,6 +112,7 @@ fn a_scrape_says_what_the_kernel_says_in_either_format() {
 
     let value = |name: &str| open.value(&format!("sandtop_{name}")).unwrap_or_else(|| panic!("no {name}"));
     assert_eq!(value("memory_limit_bytes"), limit_of(&group) as f64);
+    assert_eq!(value("memory_swap_limit_bytes"), 0.0, "nothing is swapped out unless that was asked for");
     assert_eq!(value("memory_headroom_bytes"), value("memory_limit_bytes") - value("memory_usage_bytes"));
     let slack = (2 * M) as f64; // charges go in batches per CPU
     let anon = value("memory_stat_bytes{part=\"anon\"}");

@@ -230,3 +230,28 @@ fn zoom_in_a_replay_is_of_what_was_recorded_and_not_of_what_was_played() {
     app.update(&session, Action::Zoom { closer: true });
     assert_eq!(app.viewport.chosen_span(run), Some(Duration::from_secs(30)));
 }
+
+#[test]
+fn a_step_down_from_no_limit_asks_which_one() {
+    let session = plain(V1);
+    let mut app = App { alive: true, aimed: Some(Limit::Max), ..App::default() };
+    assert_eq!(app.update(&session, Action::LimitDown), []);
+    assert!(matches!(&app.popup, Popup::Limit(line) if line.input.value().is_empty()), "{:?}", app.popup);
+}
+
+#[test]
+fn a_schedule_that_starts_anew_leaves_nothing_to_undo() {
+    for (schedule, back) in [("", Some(Limit::Bytes(100 * M))), ("0s=100M,9s=50M", None)] {
+        let mut session = plain(V1);
+        let mut app = App { alive: true, step: Step::Bytes(10 * M), ..App::default() };
+        assert_eq!(app.update(&session, Action::LimitDown), set(90));
+        applied(&mut app, 90);
+        // It has ended, and the next run starts.
+        app.alive = false;
+        if !schedule.is_empty() {
+            session.runs[0].started.schedule = crate::schedule::Schedule::parse(schedule, 0).expect("a schedule");
+        }
+        app.observe(&session);
+        assert_eq!(app.undo.back(), back, "{schedule}");
+    }
+}

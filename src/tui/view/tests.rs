@@ -137,11 +137,15 @@ pub(super) fn events(recording: &str) -> Vec<Stamped> {
 
 /// The screen of a replay at so many percent of it, over what it is compared with.
 fn replayed(percent: u8, before: Option<&str>, cols: u16, rows: u16) -> Terminal<TestBackend> {
+    played(STRESS, percent, before, cols, rows)
+}
+
+fn played(recording: &str, percent: u8, before: Option<&str>, cols: u16, rows: u16) -> Terminal<TestBackend> {
     use crate::tui::{
         input::Play,
         replay::{Before, Player, Replay},
     };
-    let mut player = Player::new(events(STRESS), 24, 80);
+    let mut player = Player::new(events(recording), 24, 80);
     player.obey(Play::To(percent));
     let before = before.map(|recording| {
         let mut session = Session::default();
@@ -185,6 +189,16 @@ fn what_a_replay_is_compared_with_lies_over_it_in_a_style_of_its_own() {
         |symbols: &str| cells.clone().filter(|c| symbols.contains(c.symbol()) && c.style().fg == style.fg).count();
     assert!(drawn("╌") > 5, "its limit");
     assert!(drawn("─│┐┘┌└") > 10, "its usage");
+}
+
+#[test]
+fn what_a_run_held_is_not_drawn_past_its_end() {
+    // It lasted 0.3 s, and what it is compared with 2 s.
+    let screen = played(DD, 100, Some(STRESS), 120, 40).backend().to_string();
+    let late = |line: &str| line.chars().skip(60).any(|c| "█▒".contains(c));
+    let chart = screen.lines().skip(2).take(15).collect::<Vec<_>>();
+    assert!(chart.iter().any(|line| line.contains('█') || line.contains('▒')), "{screen}");
+    assert!(!chart.iter().any(|line| late(line)), "{screen}");
 }
 
 #[test]

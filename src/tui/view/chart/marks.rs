@@ -161,3 +161,22 @@ pub fn whole_or_none(buffer: &mut Buffer, y: u16, labels: &[(u16, String)], them
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_that_a_mark_stands_on_goes_and_the_others_stay() {
+        let area = Rect::new(0, 0, 60, 1);
+        let (mut buffer, theme) = (Buffer::empty(area), Theme::new(true));
+        let labels = time_axis(&mut buffer, area, Duration::ZERO, Duration::ZERO, Duration::from_secs(10), &theme);
+        let text = |buffer: &Buffer| buffer.content.iter().map(|cell| cell.symbol()).collect::<String>();
+        let before = text(&buffer);
+        let (at, label) = labels.iter().find(|(_, label)| label.len() > 1).expect("one with a unit").clone();
+        buffer.set_string(at, 0, "▲", theme.act);
+        whole_or_none(&mut buffer, 0, &labels, &theme);
+        let rest = format!("▲{}", "─".repeat(label.len() - 1));
+        assert_eq!(text(&buffer), before.replacen(&format!("┬{label}"), &format!("┬{rest}"), 1));
+    }
+}

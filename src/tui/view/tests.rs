@@ -137,21 +137,24 @@ pub(super) fn events(recording: &str) -> Vec<Stamped> {
 
 /// The screen of a replay at so many percent of it, over what it is compared with.
 fn replayed(percent: u8, before: Option<&str>, cols: u16, rows: u16) -> Terminal<TestBackend> {
-    played(STRESS, percent, before, cols, rows)
+    played(events(STRESS), percent, before, cols, rows)
 }
 
-fn played(recording: &str, percent: u8, before: Option<&str>, cols: u16, rows: u16) -> Terminal<TestBackend> {
+fn played(recording: Vec<Stamped>, percent: u8, before: Option<&str>, cols: u16, rows: u16) -> Terminal<TestBackend> {
     use crate::tui::{
         input::Play,
         replay::{Before, Player, Replay},
     };
-    let mut player = Player::new(events(recording), 24, 80);
-    player.obey(Play::To(percent));
+    let mut player = Player::new(recording, 24, 80);
     let before = before.map(|recording| {
         let mut session = Session::default();
         events(recording).iter().for_each(|stamped| session.apply(stamped));
         Before { session, name: "before.jsonl.gz".into() }
     });
+    // As long as the longer of the two, as a replay makes it.
+    let theirs = before.as_ref().and_then(|before: &Before| before.session.run()?.ended.as_ref().map(|(at, _)| *at));
+    player.reach(theirs.unwrap_or_default());
+    player.obey(Play::To(percent));
     let replay = Replay { player, name: "stress.jsonl.gz".into(), before };
     let shown = replay.player.shown();
     let app = App { replaying: true, ..App::default() };
@@ -193,9 +196,11 @@ fn what_a_replay_is_compared_with_lies_over_it_in_a_style_of_its_own() {
 
 #[test]
 fn what_a_run_held_is_not_drawn_past_its_end() {
-    // It lasted 0.3 s, and what it is compared with 2 s.
-    let screen = played(DD, 100, Some(STRESS), 120, 40).backend().to_string();
-    let late = |line: &str| line.chars().skip(60).any(|c| "█▒".contains(c));
+    // It lasted a third of a second, what it is compared with two; and it was sampled for the last time while it was at its highest.
+    let mut recording = events(DD);
+    recording.retain(|stamped| !matches!(&stamped.event, Event::Sample(sample) if sample.usage < 10 << 20));
+    let screen = played(recording, 100, Some(STRESS), 120, 40).backend().to_string();
+    let late = |line: &str| line.chars().skip(60).any(|c| "▁▂▃▄▅▆▇█▒".contains(c));
     let chart = screen.lines().skip(2).take(15).collect::<Vec<_>>();
     assert!(chart.iter().any(|line| line.contains('█') || line.contains('▒')), "{screen}");
     assert!(!chart.iter().any(|line| late(line)), "{screen}");

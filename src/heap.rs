@@ -68,10 +68,10 @@ fn java(options: &[&str], limit: Limit) -> Option<Heap> {
     let heap = |ceiling, by| Some(Heap { program: "java", ceiling, by });
     // The last one counts.
     let last = |prefix: &str| options.iter().rev().find_map(|word| word.strip_prefix(prefix));
-    let explicit = |word: &&&str| ["-Xmx", "-XX:MaxHeapSize="].iter().any(|prefix| word.starts_with(prefix));
-    if let Some(word) = options.iter().rev().find(explicit) {
-        let value = word.trim_start_matches("-Xmx").trim_start_matches("-XX:MaxHeapSize=");
-        return heap(jvm_size(value)?, word.to_string());
+    let size_in =
+        |word: &str| ["-Xmx", "-XX:MaxHeapSize="].iter().find_map(|prefix| word.strip_prefix(prefix).map(jvm_size));
+    if let Some((size, word)) = options.iter().rev().find_map(|word| Some((size_in(word)?, word))) {
+        return heap(size?, word.to_string());
     }
     let percentage = |name: &str| last(&format!("-XX:{name}RAMPercentage=")).map(str::parse::<f64>);
     let (most, least) = (percentage("Max"), percentage("Min"));

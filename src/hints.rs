@@ -193,4 +193,23 @@ mod tests {
             assert_eq!(after(&argv(line)), None, "{line}");
         }
     }
+
+    #[test]
+    fn a_heap_is_blamed_where_it_was_full_and_not_for_whatever_else_went_wrong() {
+        let heap =
+            crate::heap::ceiling("node", "node --max-old-space-size=100 x.js", crate::units::Limit::Max).unwrap();
+        let said = |line: &str, status, killed, heap| sized_by_itself(&argv(line), &status, killed, heap);
+        // V8 ends itself by SIGABRT.
+        let full = said("node --max-old-space-size=100 x.js", Status::Signalled(6), false, OwnHeap::Full(&heap));
+        assert!(full.is_some_and(|text| text.starts_with("node's heap ends at 100M (--max-old-space-size=100)")));
+        assert!(said("java Fill", Status::Exited(1), false, OwnHeap::Unknown).is_some());
+        for (line, status, killed, heap) in [
+            ("java Fill", Status::Exited(1), false, OwnHeap::Roomy),
+            ("java Fill", Status::Exited(0), false, OwnHeap::Full(&heap)),
+            ("java Fill", Status::Signalled(9), true, OwnHeap::Full(&heap)),
+            ("python3 x.py", Status::Exited(1), false, OwnHeap::Unknown),
+        ] {
+            assert_eq!(said(line, status, killed, heap), None, "{line}");
+        }
+    }
 }

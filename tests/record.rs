@@ -95,6 +95,14 @@ fn the_last_runs_are_kept_and_not_where_nobody_wants_it() {
     let kept =
         fs::read_dir(home.path().join("sandtop")).unwrap().flatten().filter(|e| e.file_type().unwrap().is_file());
     assert_eq!(kept.count(), 10);
+    // The one before the last, and one too many.
+    let report = |which: &str| {
+        let mut command = std::process::Command::new(SANDTOP);
+        command.args(["report", which]).env("XDG_STATE_HOME", &state).output().unwrap()
+    };
+    let before = String::from_utf8(report("--last=2").stdout).unwrap();
+    assert!(before.contains("exited 10"), "{before}");
+    assert!(String::from_utf8_lossy(&report("--last=11").stderr).contains("there is --last to --last=10"));
 }
 
 #[test]

@@ -34,7 +34,7 @@ use nix::sys::epoll::EpollFlags;
 use crate::{
     error::Result,
     event::{Above, Change, LimitOutcome, Sample, Settings},
-    units::{Limit, kernel_max, mirror_margin},
+    units::{Limit, mirror_margin, mirror_of},
 };
 
 pub use brink::Closeness;
@@ -246,14 +246,6 @@ impl MachineSwap {
         let machine = rustix::system::sysinfo();
         let free = machine.freeswap as u64 * u64::from(machine.mem_unit);
         (self.told.replace(free) != Some(free)).then_some(free)
-    }
-}
-
-/// L's limit, given P's.
-fn mirror_of(limit: Limit, margin: u64) -> Limit {
-    match limit {
-        Limit::Bytes(n) if n < kernel_max() - margin => Limit::Bytes(n + margin),
-        _ => Limit::Max,
     }
 }
 

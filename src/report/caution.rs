@@ -57,8 +57,8 @@ pub fn said(run: &Run, session: &Session) -> Vec<String> {
     }
     if killed == 0 && run.limit_hits().unwrap_or(0) > 0 {
         let hits = count(run.limit_hits().unwrap_or(0), "limit hit");
-        let other =
-            run.history.points().iter().filter(|point| point.limit != limit).map(|point| point.hits).sum::<u64>();
+        let elsewhere = run.history.points().iter().filter(|point| point.limit != limit);
+        let other = elsewhere.fold(0, |sum: u64, point| sum.saturating_add(point.hits));
         let other = if other > 0 { format!(" ({other} of them under other limits)") } else { String::new() };
         said.push(format!(
             "{hits}{other}: the limit held usage down, and the kernel gave memory back for it; peak {peak}."

@@ -6,7 +6,7 @@ use super::{Row, Run, run::JUST_NAMED};
 use crate::{
     event::ProcessChanges,
     heap::{self, Heap},
-    units::{Limit, mirror_margin},
+    units::{mirror_margin, mirror_of},
 };
 
 /// How many dead processes a run keeps to show.
@@ -33,10 +33,7 @@ impl Run {
     pub(super) fn processes_changed(&mut self, at: Duration, changes: &ProcessChanges) {
         self.held_then = self.parts().held;
         let before = std::mem::replace(&mut self.looked, at);
-        // What the workload finds as the limit of its own group.
-        let margin = mirror_margin(self.started.cpus);
-        let found =
-            self.limit_in_force().bytes().map_or(Limit::Max, |limit| Limit::Bytes(limit.saturating_add(margin)));
+        let found = mirror_of(self.limit_in_force(), mirror_margin(self.started.cpus));
         for process in &changes.born {
             if let Some(row) = self.processes.get_mut(&process.host_pid).filter(|row| row.is_renamed(process)) {
                 row.process = process.clone();

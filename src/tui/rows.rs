@@ -269,6 +269,18 @@ mod tests {
     }
 
     #[test]
+    fn who_runs_comes_before_who_sleeps_and_a_share_is_of_what_is_ones_own() {
+        let mut of = session(&[(102, 1, 5, "sleeps"), (103, 1, 7, "runs"), (104, 1, 6, "waits")]);
+        for (pid, state, anon) in [(102, 'S', 3), (103, 'R', 1), (104, 'D', 2)] {
+            let usage = &mut of.runs[0].processes.get_mut(&pid).expect("a row").process.usage;
+            (usage.state, usage.anon) = (state, anon << 20);
+        }
+        let by = |by| names(&of, &Order { by, flat: true, ..Order::default() });
+        assert_eq!(by(Column::State), ["runs", "waits", "sleeps"]);
+        assert_eq!(by(Column::Share), ["sleeps", "waits", "runs"]);
+    }
+
+    #[test]
     fn columns_go_round_and_a_size_is_looked_at_in_a_list() {
         let mut order = Order::default();
         order.turn(true);

@@ -197,6 +197,33 @@ mod tests {
     }
 
     #[test]
+    fn the_next_event_is_a_kill_whose_victim_has_a_name() {
+        use crate::session::What;
+        let lines = include_str!("../../../tests/data/kills.jsonl").lines();
+        let mut events: Vec<Stamped> = lines.map(|line| serde_json::from_str(line).expect("an event")).collect();
+        // As where the kernel's log is read a little later than the counter.
+        let mut later = Duration::ZERO;
+        for stamped in &mut events {
+            later += Duration::from_millis(if matches!(stamped.event, Event::Victim(_)) { 5 } else { 0 });
+            stamped.at += later;
+        }
+        let mut player = Player::new(events, 10, 80);
+        let mut kills = 0;
+        loop {
+            let before = player.times().0;
+            player.obey(Play::Event(true));
+            if player.times().0 == before {
+                break;
+            }
+            if let Some(What::OomKill { victim, .. }) = player.shown().session.log.last().map(|entry| &entry.what) {
+                assert!(victim.is_some(), "at {:?} nobody is named", player.times().0);
+                kills += 1;
+            }
+        }
+        assert!(kills > 0);
+    }
+
+    #[test]
     fn the_next_event_goes_to_the_very_end_and_the_one_before_all_the_way_back() {
         // The main process ended before that was told: the last line of the log names an earlier moment than the event has.
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/recording-1.jsonl");

@@ -185,3 +185,17 @@ fn a_quota_of_cpu_time_is_the_one_that_was_given() {
         assert!(systemd.contains(&format!("CPUQuota={percent}%\n")), "{systemd}");
     }
 }
+
+#[test]
+fn hits_under_another_limit_are_told_apart() {
+    let mut session = story(|_| {});
+    let at = Duration::from_millis(50);
+    let sample = Sample { usage: 100 * M, limit_hits: Some(7), oom_kills: Some(0), ..Sample::default() };
+    session.apply(&Stamped { at, event: Event::Sample(sample) });
+    let now = Limit::Bytes(300 * M);
+    let outcome = crate::event::LimitOutcome::Applied { now };
+    session.apply(&Stamped { at, event: Event::LimitDone { target: now, by: crate::event::Author::User, outcome } });
+    ended(&mut session, 210 * M, 9, 0, 0);
+    let docker = take_away(System::Docker, &session);
+    assert!(docker.contains("9 limit hits (7 of them under other limits): "), "{docker}");
+}

@@ -114,3 +114,17 @@ fn a_slow_ramp_is_counted_down() {
     shows("xz", None, &["✖ OOM killed (137) after 9.40 s", "xz (pid 2) held 99.4M", "usage met the limit", "try 150M"]);
     screen("xz", None, 80, 24);
 }
+
+#[test]
+fn the_event_that_is_chosen_is_in_sight_however_long_the_one_after_it_is() {
+    for name in ["stress", "gxx-stalled"] {
+        let recorded = events(name);
+        let mut session = Session::default();
+        recorded.iter().for_each(|stamped| session.apply(stamped));
+        for entry in 0..session.log.len() {
+            let app = App { focus: crate::tui::app::Focus::Events, entry: Some(entry), ..App::default() };
+            let screen = frame_of(recorded.clone(), |_| false, app, (80, 24), &Theme::new(true)).backend().to_string();
+            assert!(screen.lines().any(|line| line.contains("▸0:0")), "{name}, entry {entry}:\n{screen}");
+        }
+    }
+}

@@ -14,7 +14,6 @@ use std::{
 };
 
 use clap::ValueEnum;
-use nix::unistd::User;
 
 use crate::{
     cli::{self, Ambiguous, Look, When},
@@ -302,9 +301,9 @@ fn place(env: &dyn Fn(&str) -> Option<OsString>) -> (Option<PathBuf>, bool) {
         return ((!named.is_empty()).then(|| named.into()), true);
     }
     let absolute = |name: &str| env(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
-    let caller = crate::resolve::sudo_caller().and_then(|uid| User::from_uid(uid).ok().flatten());
+    let caller = crate::resolve::sudo_user();
     let folder = match caller {
-        Some(user) => Some(user.dir.join(".config")), // the variables are root's
+        Some(user) => Some(user.home.join(".config")), // the variables are root's
         None => absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config"))),
     };
     (folder.map(|folder| folder.join("sandtop/config.toml")), false)

@@ -9,7 +9,7 @@ use std::{
 use nix::{
     fcntl::{AT_FDCWD, AtFlags},
     sys::signal::{SigSet, Signal},
-    unistd::{Gid, Uid, User, fchownat},
+    unistd::{Gid, Uid, fchownat},
 };
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -23,8 +23,8 @@ pub struct Owner(Option<(Uid, Gid)>);
 impl Owner {
     /// The caller under sudo, else ourselves.
     pub fn new() -> Owner {
-        let caller = crate::resolve::sudo_caller().and_then(|uid| User::from_uid(uid).ok().flatten());
-        Owner(caller.map(|user| (user.uid, user.gid)))
+        let caller = crate::resolve::sudo_user();
+        Owner(caller.map(|user| (Uid::from_raw(user.uid), Gid::from_raw(user.gid))))
     }
 
     /// Hands a file that we made over to its owner.

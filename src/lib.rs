@@ -30,6 +30,7 @@ pub mod headless;
 pub mod report;
 pub mod tui;
 
+pub mod accounts;
 pub mod axis;
 pub mod cli;
 pub mod config;

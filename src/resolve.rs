@@ -1,16 +1,17 @@
 //! From what was typed to what will be done: asks the world (users, mounts, environment) once, and refuses early with the remedy.
 
 use std::{
-    ffi::{CString, OsString},
+    ffi::OsString,
     io::IsTerminal,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::PathBuf,
     time::Duration,
 };
 
-use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, getgrouplist};
+use nix::unistd::{getegid, geteuid};
 
 use crate::{
+    accounts,
     cgroup::{self, place, place::Place},
     cli,
     error::{Error, Result, printable},
@@ -38,10 +39,15 @@ pub const DEFAULT_LIMIT: Limit = Limit::Bytes(100 << 20);
 /// How often is sampled when nobody chose.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The user on whose behalf root runs us, under sudo.
-pub fn sudo_caller() -> Option<Uid> {
+/// The id of the user on whose behalf root runs us, under sudo.
+pub fn sudo_caller() -> Option<u32> {
     let uid: u32 = std::env::var("SUDO_UID").ok()?.parse().ok()?;
-    (geteuid().is_root() && uid != 0).then_some(Uid::from_raw(uid))
+    (geteuid().is_root() && uid != 0).then_some(uid)
+}
+
+/// The same user, where this machine knows it.
+pub fn sudo_user() -> Option<accounts::User> {
+    accounts::user_by_id(sudo_caller()?)
 }
 
 /// Resolves what was typed after `sandtop run`.
@@ -273,31 +279,27 @@ fn account(user: &str, group: Option<&str>) -> Result<Account> {
     };
     let id: Option<u32> = user.parse().ok().filter(|id| *id != u32::MAX);
     let found = match id {
-        Some(id) => User::from_uid(Uid::from_raw(id)),
-        None => User::from_name(user),
+        Some(id) => accounts::user_by_id(id),
+        None => accounts::user_by_name(user),
     };
-    let found = found.ok().flatten();
-    let uid = id.or(found.as_ref().map(|f| f.uid.as_raw())).ok_or_else(|| unknown("user", user))?;
+    let uid = id.or(found.as_ref().map(|f| f.uid)).ok_or_else(|| unknown("user", user))?;
     let gid = match group {
         Some(name) => name
             .parse()
             .ok()
             .filter(|id| *id != u32::MAX)
-            .or_else(|| Group::from_name(name).ok().flatten().map(|g| g.gid.as_raw()))
+            .or_else(|| accounts::group_by_name(name))
             .ok_or_else(|| unknown("group", name))?,
-        None => found.as_ref().map_or(uid, |f| f.gid.as_raw()),
+        None => found.as_ref().map_or(uid, |f| f.gid),
     };
     let groups = match (&found, group) {
-        (Some(f), None) => CString::new(f.name.clone())
-            .ok()
-            .and_then(|name| getgrouplist(&name, Gid::from_raw(gid)).ok())
-            .map_or_else(|| vec![gid], |list| list.iter().map(|g| g.as_raw()).collect()),
+        (Some(found), None) => accounts::groups_of(found)?,
         _ => vec![gid],
     };
     Ok(Account {
         identity: Identity { uid, gid, groups },
         name: found.as_ref().map(|f| f.name.clone()),
-        home: found.map(|f| f.dir),
+        home: found.map(|f| f.home),
     })
 }
 

@@ -28,7 +28,7 @@ pub struct Around {
 impl Around {
     pub(super) fn look(hierarchy: &Hierarchy) -> Around {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let user = nix::unistd::User::from_uid(getuid()).ok().flatten();
+        let user = crate::accounts::user_by_id(getuid().as_raw());
         Around {
             systemd: systemd_booted(),
             logged_in: Path::new("/run/user").join(getuid().to_string()).is_dir(),

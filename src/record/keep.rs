@@ -8,7 +8,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::unistd::User;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::{
@@ -27,12 +26,12 @@ pub const LAST: &str = "last.jsonl.gz";
 
 /// The directory; `None` where nobody has a home.
 pub fn dir() -> Option<PathBuf> {
-    let caller = crate::resolve::sudo_caller().and_then(|uid| User::from_uid(uid).ok().flatten());
+    let caller = crate::resolve::sudo_user();
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
     // A home that is not there is not made: nobody would look for anything in it.
     let home = |home: PathBuf| home.is_dir().then(|| home.join(".local/state"));
     let state = match caller {
-        Some(user) => home(user.dir), // the variables are root's
+        Some(user) => home(user.home), // the variables are root's
         None => absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").and_then(home)),
     };
     state.map(|dir| dir.join("sandtop"))

@@ -131,8 +131,9 @@ pub fn raise_loopback() -> Result<(), Errno> {
     request.ifr_name[0] = b'l' as libc::c_char;
     request.ifr_name[1] = b'o' as libc::c_char;
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // The request is an unsigned long for glibc and an int for musl.
     // SAFETY: SIOCSIFFLAGS reads the ifreq that it is given a pointer to, which lives past the call.
-    Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) }).map(drop)
+    Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &request) }).map(drop)
 }
 
 /// Installs a seccomp filter for this process and all that it becomes. Needs CAP_SYS_ADMIN or no_new_privs.

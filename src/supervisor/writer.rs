@@ -165,7 +165,8 @@ impl Writer {
     pub fn break_off(&self) {
         self.leaving.store(true, Ordering::Relaxed);
         if let Some(thread) = &self.thread {
-            let _ = pthread_kill(thread.as_pthread_t(), BREAK);
+            // glibc's pthread_t is a number, musl's a pointer, and std has its own name for it.
+            let _ = pthread_kill(thread.as_pthread_t() as _, BREAK);
         }
     }
 

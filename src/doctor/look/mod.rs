@@ -85,7 +85,7 @@ fn exe() -> String {
 
 fn me() -> Me {
     let uid = nix::unistd::geteuid();
-    let user = nix::unistd::User::from_uid(uid).ok().flatten();
+    let user = crate::accounts::user_by_id(uid.as_raw());
     let sets = rustix::thread::capabilities(None);
     let sys_admin =
         |sets: rustix::thread::CapabilitySets| sets.effective.contains(rustix::thread::CapabilitySet::SYS_ADMIN);

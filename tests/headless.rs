@@ -419,22 +419,13 @@ fn a_group_can_be_made_below_another() {
     if !kernel_tier("a_group_can_be_made_below_another") {
         return;
     }
-    let parent = format!("{}/sandtop-test-parent-{}", memory_root().display(), std::process::id());
-    fs::create_dir(&parent).unwrap();
-    let name = parent.rsplit('/').next().unwrap().to_string();
+    let parent = ParentGroup::create("parent");
     // Seen from outside while it runs, gone after.
-    let child = Sandtop::run(&format!("--cgroup-parent /{name}")).cmd(["sleep", "1000"]).start();
-    let prefix = format!("{}-", child.pid());
-    let inside = wait_for("a group below the parent", || {
-        let entries = fs::read_dir(format!("{parent}/sandtop")).ok()?;
-        let group = entries.flatten().find(|e| e.file_name().to_string_lossy().starts_with(&prefix))?.path();
-        (!pids_in(&group).is_empty()).then_some(group)
-    });
-    assert_eq!(limit_of(&inside), 100 * M);
+    let child = Sandtop::run(&parent.option()).cmd(["sleep", "1000"]).start();
+    assert_eq!(limit_of(&parent.group(child.pid())), 100 * M);
     child.signal(Signal::SIGTERM);
     assert_eq!(child.wait().code, 143);
-    assert!(!std::path::Path::new(&parent).join("sandtop").exists());
-    fs::remove_dir(&parent).unwrap();
+    assert!(!parent.dir.join("sandtop").exists());
 }
 
 #[test]

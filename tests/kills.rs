@@ -242,34 +242,17 @@ fn kernels_log() -> String {
     said.lines().filter(|line| line.contains("Killed process")).rev().take(8).collect::<Vec<_>>().join("\n")
 }
 
-/// A limit on the folder that all our groups are in, for as long as this lives.
-struct Above(PathBuf);
-
-impl Above {
-    fn set(group: &Path, bytes: u64) -> Above {
-        let folder = group.parent().expect("our folder").to_path_buf();
-        assert_eq!(folder, memory_root().join("sandtop"), "nothing that we did not make is touched");
-        set_limit(&folder, bytes);
-        Above(folder)
-    }
-}
-
-impl Drop for Above {
-    fn drop(&mut self) {
-        let (name, none) = if is_v2() { ("memory.max", "max") } else { ("memory.limit_in_bytes", "-1") };
-        let _ = fs::write(self.0.join(name), none);
-    }
-}
-
-/// A run whose worker waits for a file and then fills 150M under `-m 200M`, and what comes of it under a limit of 60M above.
-fn under_a_limit_above(script: &str) -> Ended {
+/// A run whose worker waits for a file and then fills 150M under `-m 200M`, and what comes of it under a limit of 60M on the parent group.
+fn under_a_limit_above(script: &str) -> (Ended, ParentGroup) {
     let dir = tempfile::tempdir().unwrap();
     let go = dir.path().join("go");
     let script = format!("while ! [ -e {} ]; do sleep 0.02; done; {script}", go.display());
-    let child = Sandtop::run("-m 200M").sh(&script).start();
-    let _above = Above::set(&child.group(), 60 * M);
+    let parent = ParentGroup::create("above");
+    let child = Sandtop::run(&format!("-m 200M {}", parent.option())).sh(&script).start();
+    parent.group(child.pid());
+    set_limit(&parent.dir, 60 * M);
     fs::write(&go, "").unwrap();
-    child.wait()
+    (child.wait(), parent)
 }
 
 #[test]
@@ -277,19 +260,20 @@ fn a_kill_for_a_limit_above_is_told_apart_from_ours() {
     if !kernel_tier("a_kill_for_a_limit_above_is_told_apart_from_ours") {
         return;
     }
-    let ended = under_a_limit_above(&format!("sleep 1.5; exec {SANDTOP} worker fill 150M"));
+    let (ended, parent) = under_a_limit_above(&format!("sleep 1.5; exec {SANDTOP} worker fill 150M"));
+    let above = &parent.name;
     assert_eq!((ended.code, ended.outcome(), ended.number("limit_hits")), (137, "oom_killed", 0), "{}", ended.err);
     let [story] = &stories(&ended)[..] else { panic!("{:#}", ended.field("stories")) };
-    assert_eq!(story["scope"]["above"]["group"], "/sandtop", "{story:#}");
+    assert_eq!(story["scope"]["above"]["group"], **above, "{story:#}");
     assert_eq!((&story["met_limit_bytes"], &story["limit_bytes"]), (&(60 * M).into(), &(200 * M).into()), "{story:#}");
-    assert_eq!(ended.field("above"), &serde_json::json!({"limit_bytes": 60 * M, "group": "/sandtop"}));
-    for said in ["(the limit of /sandtop above was met)", "that of /sandtop, above the sandbox"] {
-        assert!(ended.err.contains(said), "{said}: {}", ended.err);
+    assert_eq!(ended.field("above"), &serde_json::json!({"limit_bytes": 60 * M, "group": above}));
+    for said in [format!("(the limit of {above} above was met)"), format!("that of {above}, above the sandbox")] {
+        assert!(ended.err.contains(&said), "{said}: {}", ended.err);
     }
     // It is said before it matters.
     let warned = ended.field("events").as_array().unwrap().iter().any(|event| {
         event["kind"] == "tighter_limit_above"
-            && event["text"].as_str().unwrap().starts_with("the limit of /sandtop above is 60M")
+            && event["text"].as_str().unwrap().starts_with(&format!("the limit of {above} above is 60M"))
     });
     assert!(warned, "{:#}", ended.field("events"));
 }
@@ -357,7 +341,7 @@ fn trial(n: u64) -> (String, Ended, &'static str, Option<&'static str>) {
             ("a child, then a SIGKILL by itself".into(), ended, "signalled", Some("own"))
         }
         _ => {
-            let ended = under_a_limit_above(&format!("{fill}; exit 0"));
+            let (ended, _) = under_a_limit_above(&format!("{fill}; exit 0"));
             ("a child, for a limit above".into(), ended, "oom_survived", Some("above"))
         }
     }

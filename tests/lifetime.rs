@@ -163,12 +163,11 @@ fn clean_removes_what_is_dead_and_nothing_else() {
     if !kernel_tier("clean_removes_what_is_dead_and_nothing_else") {
         return;
     }
-    let parent = format!("{}/sandtop-test-clean-{}", memory_root().display(), std::process::id());
-    let name = parent.rsplit('/').next().unwrap().to_string();
-    fs::create_dir(&parent).unwrap();
-    let clean = || Sandtop::with(&format!("clean --cgroup-parent /{name}")).go();
+    let group = ParentGroup::create("clean");
+    let parent = group.dir.display().to_string();
+    let clean = || Sandtop::with(&format!("clean {}", group.option())).go();
     assert_eq!(clean().out, format!("nothing to clean below {parent}\n"));
-    let live = Sandtop::run(&format!("--cgroup-parent /{name}")).cmd(["sleep", "1000"]).start();
+    let live = Sandtop::run(&group.option()).cmd(["sleep", "1000"]).start();
     wait_for("a live group", || fs::read_dir(format!("{parent}/sandtop")).ok()?.flatten().find(|e| e.path().is_dir()));
     let inode = fs::read_link("/proc/self/ns/pid").unwrap().display().to_string();
     let inode = inode.trim_matches(|c: char| !c.is_ascii_digit());

@@ -371,9 +371,50 @@ impl Ended {
 
 /// The group that this sandtop made.
 pub fn group_of(pid: i32) -> Option<PathBuf> {
+    group_below(memory_root(), pid)
+}
+
+/// The group that this sandtop made below a parent.
+pub fn group_below(parent: &Path, pid: i32) -> Option<PathBuf> {
     let prefix = format!("{pid}-");
-    let entries = fs::read_dir(memory_root().join("sandtop")).ok()?;
+    let entries = fs::read_dir(parent.join("sandtop")).ok()?;
     entries.flatten().find(|e| e.file_name().to_string_lossy().starts_with(&prefix)).map(|e| e.path())
+}
+
+/// A group of the test's own for `--cgroup-parent`, so that what is done to it reaches no other sandbox. Removed when dropped.
+pub struct ParentGroup {
+    pub dir: PathBuf,
+    /// As a path below the hierarchy's mount.
+    pub name: String,
+}
+
+impl ParentGroup {
+    pub fn create(what: &str) -> ParentGroup {
+        let name = format!("/sandtop-test-{what}-{}", std::process::id());
+        let dir = PathBuf::from(format!("{}{name}", memory_root().display()));
+        fs::create_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+        ParentGroup { dir, name }
+    }
+
+    /// The option that has sandtop make its group here.
+    pub fn option(&self) -> String {
+        format!("--cgroup-parent {}", self.name)
+    }
+
+    /// The group that this sandtop made here, once something runs in it.
+    pub fn group(&self, pid: i32) -> PathBuf {
+        wait_for("a group with a process below the parent", || {
+            let group = group_below(&self.dir, pid)?;
+            (!pids_in(&group).is_empty()).then_some(group)
+        })
+    }
+}
+
+impl Drop for ParentGroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(self.dir.join("sandtop"));
+        let _ = fs::remove_dir(&self.dir);
+    }
 }
 
 /// The group of a sandtop, once it is made.

@@ -177,8 +177,14 @@ fn every_event() -> Vec<Event> {
     events.extend(notes.map(Event::Note));
     let failure = StartFailure { step: Step::Exec, what: "x".into(), errno: 2 };
     for status in [Status::Exited(0), Status::Signalled(9), Status::FailedToStart(failure), Status::SandboxLost] {
-        let stopped = Some(Stopped::Signal(15));
-        events.push(Event::Ended(Ended { status, stopped, left_behind: 0, wall: Some(Duration::from_millis(5)) }));
+        let (stopped, sent) = (Some(Stopped::Signal(15)), Some(9));
+        events.push(Event::Ended(Ended {
+            status,
+            stopped,
+            sent,
+            left_behind: 0,
+            wall: Some(Duration::from_millis(5)),
+        }));
     }
     events
 }
@@ -295,6 +301,10 @@ fn the_result_is_described_whole_and_nothing_else_is() {
     ];
     for word in outcomes.iter().map(name) {
         assert!(RESULT.contains(&format!("| {word} |")), "{word}");
+    }
+    use crate::session::outcome::EndedBy::{Itself, Lost, Signal, Timeout, User};
+    for word in [Itself, Timeout, Signal, User, Lost].iter().map(name) {
+        assert!(RESULT.contains(&format!("`{word}`")), "{word}");
     }
     let stated = [
         crate::result::State::Starting,

@@ -325,6 +325,9 @@ pub struct Ended {
     pub status: Status,
     /// Why we ended it, where we did.
     pub stopped: Option<Stopped>,
+    /// The last signal that sandtop sent the main process to end it: a SIGKILL of ours is no evidence of anybody else's.
+    #[serde(default)]
+    pub sent: Option<i32>,
     /// Processes that were still there when the main process ended, and were killed.
     pub left_behind: u32,
     /// How long the main process ran, from when it was let go until init reaped it.

@@ -12,7 +12,10 @@ use crate::{
     event::{Event, Note},
     plan::Plan,
     sentences::{Language, Word},
-    session::{Run, Session, What, outcome::Outcome},
+    session::{
+        Run, Session, What,
+        outcome::{EndedBy, Outcome},
+    },
     supervisor::{News, Service, Supervisor, internal_error},
     text::{visible, visible_lines},
 };
@@ -33,7 +36,7 @@ pub fn run(plan: Plan, quiet: bool, session: &mut Session) -> Result<u8> {
     let (Some(run), Some(outcome)) = (session.run(), session.run().and_then(Run::outcome)) else {
         return Err(internal_error("the run ended without an end"));
     };
-    let failed = matches!(outcome, Outcome::FailedToStart | Outcome::SandboxLost);
+    let failed = outcome == Outcome::FailedToStart || run.ended_by() == Some(EndedBy::Lost);
     if !quiet || failed {
         tell_stories(run);
         tell(&visible(&Language::English.summary(run)));

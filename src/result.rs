@@ -10,7 +10,10 @@ use serde::Serialize;
 use crate::{
     event::{Author, Controller, Isolation, Like, MemoryStat, OomPolicy, Pressure, Status, Victim},
     sentences::{Language, Weight},
-    session::{Entry, Moved, Run, Session, What, outcome::Outcome},
+    session::{
+        Entry, Moved, Run, Session, What,
+        outcome::{EndedBy, Outcome},
+    },
     units::Limit,
 };
 
@@ -39,7 +42,7 @@ pub use stories::{AboveDocument, EvidenceDocument, StoryDocument, WhoDocument};
 pub use values::{Amount, LimitValue, Max};
 
 /// The version of the document. It rises when a field changes its meaning, not when one is added.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The newest run, and what came before it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -77,8 +80,10 @@ pub struct RunDocument {
     pub started_ms: u64,
     /// Where it is.
     pub state: State,
-    /// How it ended.
+    /// How its main process ended.
     pub outcome: Option<Outcome>,
+    /// Why the run ended.
+    pub ended_by: Option<EndedBy>,
     /// The same as one sentence.
     pub verdict: Option<String>,
     /// The main process's exit code, if it exited.
@@ -249,6 +254,7 @@ fn run_document(run: &Run, session: &Session) -> RunDocument {
         started_ms: started.wall_ms,
         state: state(run),
         outcome: run.outcome(),
+        ended_by: run.ended_by(),
         verdict: status.map(|_| words.summary(run)),
         exit_code: status.and_then(|s| if let Status::Exited(code) = s { Some(*code) } else { None }),
         signal: status.and_then(|s| if let Status::Signalled(n) = s { Some(*n) } else { None }),

@@ -4,13 +4,14 @@
 use std::{net::SocketAddr, time::Duration};
 
 use crate::{
-    event::{Author, Controller, Note, Status, Step, Stopped},
+    event::{Author, Controller, Note, Step},
     session::{Entry, Run, Session, What, outcome::Outcome},
     units::{CHARGE_BATCH, Limit, size},
 };
 
 mod budget;
 mod change;
+mod ended;
 mod evidence;
 mod forecast;
 mod kill;
@@ -248,67 +249,6 @@ impl Language {
     /// That they are not.
     pub fn unserved(self, why: &str) -> String {
         format!("metrics are not served any more: {why}")
-    }
-
-    /// How a run ended and why, as one sentence.
-    pub fn ended(self, run: &Run) -> (String, Weight) {
-        let (Some((_, ended)), Some(outcome)) = (&run.ended, run.outcome()) else {
-            return (String::new(), Weight::Plain);
-        };
-        let kills = run.oom_kills().unwrap_or(0);
-        let name = run.started.argv.first().map_or("", |a| a.rsplit('/').next().unwrap_or(a));
-        let after = format!("after {}", duration(run.elapsed(run.at)));
-        let whose = self.not_ours(run.stories.scope().as_ref());
-        let how = match &ended.status {
-            Status::Exited(code) => format!("{name} exited {code} {after}"),
-            Status::Signalled(n) => format!("{name} was ended by {} {after}", signal_name(*n)),
-            Status::FailedToStart(failure) => {
-                return (self.not_started(failure.step, &failure.what, failure.errno), Weight::Danger);
-            }
-            Status::SandboxLost => {
-                return ("the sandbox was lost: its init was killed, and everything in it".into(), Weight::Danger);
-            }
-        };
-        let (mut text, weight) = match (outcome, ended.stopped) {
-            (Outcome::OomKilled, _) if run.was_taken_whole() => {
-                return (
-                    format!("{name} was killed {after}, and all of the workload with it: out of memory{whose}"),
-                    Weight::Danger,
-                );
-            }
-            (Outcome::OomKilled, _) => (format!("{name} was killed {after}: out of memory{whose}"), Weight::Danger),
-            (Outcome::OomSurvived, _) => {
-                let who = run.stories.told().last().and_then(|story| story.who.as_ref());
-                let who = who.map_or(String::new(), |(who, _)| format!(" ({})", who.name));
-                let lost = format!("the OOM killer took {}{who}", processes(kills, "other "));
-                (format!("{how}: {lost}{whose}, the main process lived"), Weight::Danger)
-            }
-            (Outcome::TimedOut, _) => (format!("{how}: its time was over"), Weight::Warning),
-            (_, Some(Stopped::Signal(n))) => (format!("{how}: sandtop was sent {}", signal_name(n)), Weight::Act),
-            (_, Some(Stopped::User)) if run.pauses.now().is_some() => {
-                (format!("{how}, by you, while it was paused at its limit"), Weight::Act)
-            }
-            (_, Some(Stopped::User)) => (format!("{how}, by you"), Weight::Act),
-            (Outcome::Signalled, _) if kills > 0 => (
-                format!(
-                    "{how}, after {}",
-                    if kills == 1 {
-                        "an OOM kill of another process".into()
-                    } else {
-                        format!("{kills} OOM kills of others")
-                    }
-                ),
-                Weight::Danger,
-            ),
-            (Outcome::Signalled, _) if run.killer.is_some() => (format!("{how}, by systemd-oomd"), Weight::Danger),
-            (Outcome::Signalled, _) => (format!("{how}, not for lack of memory"), Weight::Warning),
-            _ => (how, Weight::Plain),
-        };
-        if ended.left_behind > 0 {
-            let was = if ended.left_behind == 1 { "was" } else { "were" };
-            text += &format!("; {} {was} left behind, and killed", processes(u64::from(ended.left_behind), ""));
-        }
-        (text, weight)
     }
 
     fn not_started(self, step: Step, what: &str, errno: i32) -> String {

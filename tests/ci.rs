@@ -130,7 +130,7 @@ fn a_run_is_a_junit_test_case_that_fails_as_the_run_does() {
         ("-m 200M --budget 32M", format!("{fill} 64M"), 123, "failure over_budget", "over the budget of 32M"),
         ("-m 32M", format!("exec {fill} 100M"), 137, "failure oom_killed", "out of memory"),
         ("-m 32M", format!("{fill} 100M; true"), 0, "failure oom_survived", "the main process lived"),
-        ("--timeout 0.3", "sleep 1000".to_string(), 124, "failure timed_out", "its time was over"),
+        ("--timeout 0.3", "sleep 1000".to_string(), 124, "failure timed_out", ": timed out"),
         ("-w /no/such/dir", "true".to_string(), 125, "error failed_to_start", "/no/such/dir"),
     ] {
         let (ended, report) = go(options, &script);

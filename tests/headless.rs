@@ -283,7 +283,7 @@ fn streams_are_untouched_and_json_can_go_to_stdout() {
     }
     let output = Sandtop::with("run -q --json - -- sh -c").raw().arg("printf out; printf err >&2").output().unwrap();
     let out = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(out.starts_with("out{\"schema\":1,") && out.contains("\"outcome\":\"exited\""), "{out}");
+    assert!(out.starts_with("out{\"schema\":2,") && out.contains("\"outcome\":\"exited\""), "{out}");
     assert_eq!(output.stderr, b"err");
     // A file that is open at 5 and a variable: the one is not inherited, the other is.
     let ended = Sandtop::run("-e WORD=said").sh("ls /proc/self/fd | tr '\\n' ' '; echo $WORD").env("OTHER", "x").go();

@@ -198,7 +198,7 @@ fn an_hour(path: &Path, samples: u64, processes: i32, idle: bool) {
         Sample { usage: 90 << 20, peak: Some(96 << 20), limit_hits: Some(samples), oom_kills: Some(1), ..last };
     line(format::event_line(&Stamped { at: at(samples), event: Event::Sample(killed) }));
     let wall = Some(at(samples) - at(0));
-    let ended = Ended { status: Status::Signalled(9), stopped: None, left_behind: 0, wall };
+    let ended = Ended { status: Status::Signalled(9), stopped: None, sent: None, left_behind: 0, wall };
     line(format::event_line(&Stamped {
         at: at(samples) + std::time::Duration::from_millis(1),
         event: Event::Ended(ended),

@@ -107,6 +107,7 @@ fn properties(run: &RunDocument) -> Vec<(&'static str, String)> {
     let number = |value: Option<u64>| value.map(|n| n.to_string());
     let limit = run.run.map(|_| run.limit_bytes.map_or_else(|| "max".to_string(), |n| n.to_string()));
     let all = [
+        ("ended_by", run.ended_by.map(|by| by.word().to_string())),
         ("limit_bytes", limit),
         ("budget_bytes", number(run.budget_bytes)),
         ("peak_bytes", number(run.peak_bytes)),

@@ -3,8 +3,8 @@
 //! A file that cannot be opened costs no run; a run that fails, or that could not even be started, still writes them all. Refuses: to know more
 //! than the document.
 
-mod junit;
-mod summary;
+pub mod junit;
+pub mod summary;
 
 use std::{
     ffi::OsString,
@@ -171,7 +171,7 @@ mod tests {
             ..RunDocument::default()
         };
         change(&mut run);
-        Document { schema: 1, run, error: None, earlier_runs: Vec::new(), forgotten_runs: 0 }
+        Document { schema: crate::result::SCHEMA, run, error: None, earlier_runs: Vec::new(), forgotten_runs: 0 }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
     report::again,
     result::{Document, RunDocument},
     sentences::{Language, duration},
-    session::outcome::Outcome,
+    session::outcome::{EndedBy, Outcome},
     text::{markdown, markdown_block, shortened, visible},
     units::{Limit, size},
 };
@@ -92,11 +92,16 @@ fn rows(run: &RunDocument) -> Vec<(&'static str, String)> {
         ("budget", dash(budget)),
         ("limit hits", number(run.limit_hits)),
         ("OOM kills", number(run.oom_kills)),
+        ("ended by", dash(run.ended_by.map(|by| by.word().to_string()))),
         ("time", dash(seconds.map(duration))),
         ("exit code", dash(code)),
         ("memory controller", dash(controller)),
     ];
-    rows.retain(|(name, _)| *name != "budget" || run.budget_bytes.is_some());
+    rows.retain(|(name, _)| match *name {
+        "budget" => run.budget_bytes.is_some(),
+        "ended by" => run.ended_by.is_some_and(|by| by != EndedBy::Itself),
+        _ => true,
+    });
     rows
 }
 

@@ -104,7 +104,10 @@ fn about(out: &mut Exposition, run: &Run) {
     out.gauge("run_start_time_seconds", "When the newest run was started, in seconds since 1970.", since);
     out.gauge("run_ended", "Whether the newest run is over: 1 or 0.", Some(run.ended.is_some()));
     if let Some(outcome) = run.outcome() {
-        out.info("run_outcome", "How the newest run ended.", &[("outcome", word(outcome))]);
+        out.info("run_outcome", "How the main process of the newest run ended.", &[("outcome", word(outcome))]);
+    }
+    if let Some(by) = run.ended_by() {
+        out.info("run_ended_by", "Why the newest run ended.", &[("ended_by", by.word())]);
     }
     let code = run.exit_code().map(u64::from);
     out.gauge("run_exit_code", "What sandtop run exits with for the newest run, once it is over.", code);

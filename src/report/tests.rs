@@ -22,7 +22,10 @@ fn sample(ms: u64, usage: u64, hits: u64, kills: u64) -> Stamped {
 }
 
 fn end(ms: u64, code: i32) -> Stamped {
-    event(ms, Event::Ended(Ended { status: Status::Exited(code), stopped: None, left_behind: 0, wall: None }))
+    event(
+        ms,
+        Event::Ended(Ended { status: Status::Exited(code), stopped: None, sent: None, left_behind: 0, wall: None }),
+    )
 }
 
 /// A run that has begun, changed as the test likes.

@@ -8,7 +8,10 @@ use crate::{
     record::format::Header,
     result::{EventDocument, RunDocument},
     sentences::{Language, Weight, Word, duration},
-    session::{Run, outcome::Outcome},
+    session::{
+        Run,
+        outcome::{EndedBy, Outcome},
+    },
     units::size,
 };
 
@@ -137,6 +140,10 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
     ];
     if run.limit_at_start_bytes != run.limit_bytes {
         all.insert(2, bytes("limit at the start", None, "limit_at_start_bytes", run.limit_at_start_bytes, "none"));
+    }
+    if let Some(by) = run.ended_by.filter(|by| *by != EndedBy::Itself) {
+        let (value, text) = (Some(format!("\"{}\"", by.word())), by.word().to_string());
+        all.push(Number { name: "ended by", file: None, field: "ended_by", value, text });
     }
     if run.budget_bytes.is_some() {
         all.insert(2, bytes("budget", None, "budget_bytes", run.budget_bytes, "–"));

@@ -3,7 +3,10 @@
 use super::{Document, ErrorDocument, RunDocument, SCHEMA, State, document};
 use crate::{
     error::{EXIT_FAILED, Error, printable},
-    session::{Session, outcome::Outcome},
+    session::{
+        Session,
+        outcome::{EndedBy, Outcome},
+    },
 };
 
 /// The document of a run that could not be started, or whose supervisor was lost: what is known of it, and the error.
@@ -23,6 +26,7 @@ pub fn failed(session: &Session, command: &[String], wall_ms: u64, error: &Error
     run.processes.iter_mut().for_each(|process| process.badness_bytes = None);
     let lost = if run.run.is_some() { Outcome::SandboxLost } else { Outcome::FailedToStart };
     run.outcome = run.outcome.or(Some(lost));
+    run.ended_by = run.ended_by.or(run.run.map(|_| EndedBy::Lost));
     run.verdict = Some(message.clone());
     run.sandtop_exit_code = Some(EXIT_FAILED);
     document.error = Some(ErrorDocument { message, remedy: remedy.map(String::from) });
@@ -47,6 +51,7 @@ mod tests {
         let told = RunDocument {
             state: State::Ended,
             outcome: Some(Outcome::SandboxLost),
+            ended_by: Some(EndedBy::Lost),
             verdict: Some("internal error: x?y".into()),
             sandtop_exit_code: Some(125),
             next_victim: None,

@@ -24,7 +24,7 @@ impl Language {
         )];
         match ended.stopped {
             Some(Stopped::Timeout) => {
-                facts.push(("its time was over, and sandtop ended it".into(), "--timeout".into()))
+                facts.push(("the run timed out, and sandtop ended it".into(), "--timeout".into()))
             }
             Some(Stopped::User) => facts.push(("the user ended it".into(), "a key".into())),
             Some(Stopped::Signal(n)) => facts.push((format!("sandtop was sent {}", signal_name(n)), "a signal".into())),
@@ -32,6 +32,9 @@ impl Language {
                 facts.push(("after an OOM kill sandtop ended all of the workload".into(), "--oom group".into()));
             }
             None => {}
+        }
+        if let Some(signal) = ended.sent {
+            facts.push((format!("the last signal that sandtop sent it: {}", signal_name(signal)), "sandtop".into()));
         }
         if let Some(hits) = run.limit_hits() {
             facts.push((times(hits), file(Word::LimitHits)));

@@ -34,6 +34,35 @@ pub enum Outcome {
     SandboxLost,
 }
 
+/// Why a run ended; how its main process ended is its [`Outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// Nobody ended it: its main process exited, was killed, or never became the command.
+    Itself,
+    /// `--timeout` was over.
+    Timeout,
+    /// sandtop was sent a signal.
+    Signal,
+    /// The user, with a key.
+    User,
+    /// Init was lost.
+    Lost,
+}
+
+impl EndedBy {
+    /// The word that the JSON has for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            EndedBy::Itself => "itself",
+            EndedBy::Timeout => "timeout",
+            EndedBy::Signal => "signal",
+            EndedBy::User => "user",
+            EndedBy::Lost => "lost",
+        }
+    }
+}
+
 /// A fallback where the kernel's log is not to be read: a kill seen this shortly before the main process's SIGKILL was it.
 const KILL_AND_END: Duration = Duration::from_millis(100);
 
@@ -59,17 +88,29 @@ impl Run {
         let (at, ended) = self.ended.as_ref()?;
         let kills = self.oom_kills().unwrap_or(0);
         Some(match (&ended.status, ended.stopped) {
+            // Whoever ended the run: its end came before the one that was ordered.
+            (Status::Signalled(9) | Status::SandboxLost, _) if kills > 0 && self.main_was_victim(*at, ended, kills) => {
+                Outcome::OomKilled
+            }
             (Status::SandboxLost, None | Some(Stopped::OomGroup)) => Outcome::SandboxLost,
+            (Status::FailedToStart(_), _) => Outcome::FailedToStart,
             (_, Some(Stopped::Timeout)) => Outcome::TimedOut,
             (_, Some(Stopped::User | Stopped::Signal(_))) => Outcome::StoppedByUser,
-            // The kernel, or sandtop for it, took the whole workload. Who ended by itself in that moment was quicker.
-            (Status::Signalled(9), _) if kills > 0 && self.oom == OomPolicy::Group => Outcome::OomKilled,
-            // Killed before it became the command: the limit was too low even for that.
-            (Status::Signalled(9), _) if kills > 0 && self.main_was_victim(*at, kills) => Outcome::OomKilled,
-            (Status::FailedToStart(_), _) => Outcome::FailedToStart,
             (Status::Signalled(_), _) => Outcome::Signalled,
             (Status::Exited(_), _) if kills > 0 => Outcome::OomSurvived,
             (Status::Exited(_), _) => Outcome::Exited,
+        })
+    }
+
+    /// Why the run ended; `None` while it has not.
+    pub fn ended_by(&self) -> Option<EndedBy> {
+        let (_, ended) = self.ended.as_ref()?;
+        Some(match (ended.stopped, &ended.status) {
+            (Some(Stopped::Timeout), _) => EndedBy::Timeout,
+            (Some(Stopped::Signal(_)), _) => EndedBy::Signal,
+            (Some(Stopped::User), _) => EndedBy::User,
+            (None | Some(Stopped::OomGroup), Status::SandboxLost) => EndedBy::Lost,
+            (None | Some(Stopped::OomGroup), _) => EndedBy::Itself,
         })
     }
 
@@ -84,19 +125,39 @@ impl Run {
         Some(if code == 0 && self.over_budget() { EXIT_OVER_BUDGET } else { code })
     }
 
-    /// Whether the OOM killer took the main process: by name if the kernel named all its victims; else by who else died, and by the moment.
-    fn main_was_victim(&self, ended_at: Duration, kills: u64) -> bool {
+    /// Whether the OOM killer took the main process, which a SIGKILL ended: by name if the kernel named all its victims; else by who else died, and
+    /// by the moment. A SIGKILL that sandtop sent tells nothing.
+    fn main_was_victim(&self, ended_at: Duration, ended: &Ended, kills: u64) -> bool {
         let main = self.running.and_then(|(_, _, host_pid)| host_pid);
         if main.is_some() && self.victims.iter().any(|v| Some(v.host_pid) == main) {
             return true;
         }
+        if ended.status == Status::SandboxLost || ended.is_killed_by_sandtop() {
+            return false;
+        }
+        // The kernel, or sandtop for it, took the whole workload. Who ended by itself in that moment was quicker.
+        if self.oom == OomPolicy::Group {
+            return true;
+        }
+        // Killed before it became the command: the limit was too low even for that.
         let all_named = main.is_some() && self.named >= kills || self.killed_others(main);
         // The kernel frees about 16 GiB in a second, and a process has not ended before.
         let freeing = Duration::from_millis(self.peak >> 24);
-        let left_behind = self.ended.as_ref().map_or(0, |(_, ended)| u64::from(ended.left_behind));
+        let left_behind = u64::from(ended.left_behind);
         let alone = self.others_died.saturating_sub(left_behind) < kills; // not every victim can have been somebody else
         let window = if alone { KILL_AND_END_ALONE } else { KILL_AND_END };
         !all_named && self.last_kill.is_some_and(|at| ended_at.saturating_sub(at) < window + freeing)
+    }
+}
+
+impl Ended {
+    /// Whether sandtop killed the main process, or may have: old recordings do not tell.
+    fn is_killed_by_sandtop(&self) -> bool {
+        match (self.sent, self.stopped) {
+            (Some(signal), _) => signal == nix::libc::SIGKILL,
+            (None, Some(Stopped::Timeout | Stopped::User | Stopped::Signal(_))) => true,
+            (None, None | Some(Stopped::OomGroup)) => false,
+        }
     }
 }
 
@@ -108,6 +169,7 @@ pub fn exit_code(ended: &Ended) -> u8 {
         (_, Some(Stopped::Signal(n))) => signal_code(n),
         (Status::Exited(code), _) => *code as u8,
         (Status::Signalled(n), _) => signal_code(*n),
+        (Status::SandboxLost, Some(Stopped::User)) => signal_code(nix::libc::SIGKILL), // with its init
         (Status::SandboxLost, _) => 125,
         (Status::FailedToStart(failure), _) if failure.step == Step::Interpreter => 126,
         (Status::FailedToStart(failure), _) if failure.step != Step::Exec => 125,
@@ -128,7 +190,9 @@ mod tests {
 
     #[test]
     fn a_signal_that_no_kernel_has_ends_nothing_but_the_run() {
-        let code = |n| exit_code(&Ended { status: Status::Signalled(n), stopped: None, left_behind: 0, wall: None });
+        let code = |n| {
+            exit_code(&Ended { status: Status::Signalled(n), stopped: None, sent: None, left_behind: 0, wall: None })
+        };
         assert_eq!([9, 15, 64].map(code), [137, 143, 192]);
         assert_eq!([i32::MAX, i32::MIN, -1].map(code), [127, 128, 127]);
     }

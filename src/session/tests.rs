@@ -47,7 +47,7 @@ impl Story {
     }
 
     fn end(&mut self, status: Status, stopped: Option<Stopped>) -> Outcome {
-        self.then(1, Event::Ended(Ended { status, stopped, left_behind: 0, wall: None }));
+        self.then(1, Event::Ended(Ended { status, stopped, sent: None, left_behind: 0, wall: None }));
         self.run().outcome().unwrap()
     }
 
@@ -121,7 +121,7 @@ fn why_we_ended_it_comes_first() {
 
 #[test]
 fn exit_codes_are_those_of_shells() {
-    let code = |status| exit_code(&Ended { status, stopped: None, left_behind: 0, wall: None });
+    let code = |status| exit_code(&Ended { status, stopped: None, sent: None, left_behind: 0, wall: None });
     let failed = |step, errno| Status::FailedToStart(StartFailure { step, what: "x".into(), errno });
     assert_eq!(code(Status::Exited(3)), 3);
     assert_eq!(code(Status::Signalled(9)), 137);
@@ -359,7 +359,7 @@ fn with_a_schedule_the_next_run_starts_as_this_one_did() {
     let (target, by) = (Limit::Bytes(80 * M), Author::Schedule { number: 1 });
     story.then(1000, Event::LimitDone { target, by, outcome: LimitOutcome::Applied { now: target } });
     assert_eq!(story.session.limit(), Some(target));
-    let ended = Ended { status: Status::Exited(0), stopped: None, left_behind: 0, wall: None };
+    let ended = Ended { status: Status::Exited(0), stopped: None, sent: None, left_behind: 0, wall: None };
     story.then(1, Event::Ended(ended));
     assert_eq!(story.session.limit(), Some(Limit::Bytes(200 * M)));
 }

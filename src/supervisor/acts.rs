@@ -51,8 +51,13 @@ impl Live {
         if killed {
             return self.kill_main();
         }
-        if signal != 0 {
-            self.sandbox.order(Order::Signal(signal));
+        match (signal, why) {
+            (0, Stopped::Signal(has)) => self.ending.sent(has),
+            (0, _) => {}
+            _ => {
+                self.ending.sent(signal);
+                self.sandbox.order(Order::Signal(signal));
+            }
         }
         self.sandbox.order(Order::Signal(nix::libc::SIGCONT)); // a stopped process heeds nothing
         self.thaw_to_end(now, out);

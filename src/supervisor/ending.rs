@@ -25,6 +25,7 @@ pub enum Due {
 #[derive(Debug, Default)]
 pub struct Ending {
     why: Option<Stopped>,
+    sent: Option<i32>,
     timeout_at: Option<Instant>,
     kill_at: Option<Instant>,
     force_at: Option<Instant>,
@@ -49,6 +50,21 @@ impl Ending {
     /// Why the run was ended, where it was.
     pub fn why(&self) -> Option<Stopped> {
         self.why
+    }
+
+    /// Whether it was ordered with a signal that does not ask.
+    pub fn is_killing(&self) -> bool {
+        self.force_at.is_some() || self.sent == Some(nix::libc::SIGKILL)
+    }
+
+    /// The main process was sent this signal to end it.
+    pub fn sent(&mut self, signal: i32) {
+        self.sent = Some(signal);
+    }
+
+    /// The last signal that it was sent to end it.
+    pub fn last_sent(&self) -> Option<i32> {
+        self.sent
     }
 
     /// When something is due next.

@@ -80,6 +80,8 @@ pub struct Live {
     status: Option<Status>,
     failure: Option<StartFailure>,
     left_behind: u32,
+    /// Whether we ended init: what then ends with it did not get lost.
+    init_killed: bool,
     pub(super) ending: Ending,
     pub(super) timetable: Timetable,
     sweep_due: Instant,
@@ -124,6 +126,7 @@ impl Live {
             status: None,
             failure: None,
             left_behind: 0,
+            init_killed: false,
             ending: Ending::default(),
             timetable: Timetable::new(&plan.schedule),
             sweep_due: now,
@@ -319,11 +322,14 @@ impl Live {
         let status = match (self.failure.take(), self.status.take()) {
             (Some(failure), _) => Status::FailedToStart(failure),
             (None, Some(status)) => status,
+            // We killed init, and with it the main process, of whose end nothing was heard before.
+            (None, None) if self.init_killed => Status::Signalled(nix::libc::SIGKILL),
             (None, None) => Status::SandboxLost,
         };
         out.push(Event::Ended(Ended {
             status,
             stopped: self.ending.why(),
+            sent: self.ending.last_sent(),
             left_behind: self.left_behind,
             wall: self.wall,
         }));
@@ -333,6 +339,10 @@ impl Live {
     /// Ends everything in the sandbox, and waits for nothing. Init first: it starts nobody any more.
     pub fn kill(&mut self) {
         self.settings.break_off(&*self.group);
+        self.init_killed = true;
+        if self.status.is_none() {
+            self.ending.sent(nix::libc::SIGKILL);
+        }
         self.brink.switch(false, Instant::now()); // nobody is stopped any more who is to die
         self.sandbox.kill();
         if self.isolation == Isolation::LimitOnly {
@@ -341,8 +351,15 @@ impl Live {
         self.group.let_die();
     }
 
+    /// Ends the run at once, and everything in it.
+    pub fn end_at_once(&mut self, why: Stopped) {
+        self.ending.ordered(Instant::now(), why, true);
+        self.kill();
+    }
+
     /// Kills the main process; init ends the rest when it is gone.
     pub(super) fn kill_main(&mut self) {
+        self.ending.sent(nix::libc::SIGKILL);
         self.brink.switch(false, Instant::now());
         self.sandbox.order(Order::Signal(nix::libc::SIGKILL));
         self.group.let_die();

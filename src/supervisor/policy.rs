@@ -109,7 +109,7 @@ impl Live {
 
     /// The kernel has killed, and it is to take the whole workload. v2 does (`memory.oom.group`); on v1 we do it.
     pub(super) fn take_whole(&mut self, now: Instant) {
-        if self.policy == OomPolicy::Group && self.controller == Controller::V1 && !self.is_ending() {
+        if self.policy == OomPolicy::Group && self.controller == Controller::V1 && !self.ending.is_killing() {
             self.ending.ordered(now, Stopped::OomGroup, true);
             self.timetable.end();
             self.settings.break_off(&*self.group);

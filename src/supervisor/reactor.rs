@@ -295,7 +295,11 @@ impl Reactor {
     fn obey(&mut self, command: Command) {
         match (command, &mut self.live) {
             (Command::Shutdown, _) => {
-                self.live = None;
+                // An end that was ordered is told. One that nobody ordered is an error of ours, and no end of the run.
+                if let Some(mut live) = self.live.take().filter(Live::is_ending) {
+                    live.kill();
+                    live.finish(self.log.as_mut(), &mut self.outbox);
+                }
                 self.outbox.finish_taps();
                 self.outbox.flush(Instant::now(), true);
                 self.done = true;

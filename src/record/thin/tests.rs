@@ -61,7 +61,13 @@ fn story(steps: &[u8]) -> Vec<Stamped> {
             }
         });
     }
-    events.push(Event::Ended(Ended { status: Status::Signalled(9), stopped: None, left_behind: 0, wall: None }));
+    events.push(Event::Ended(Ended {
+        status: Status::Signalled(9),
+        stopped: None,
+        sent: None,
+        left_behind: 0,
+        wall: None,
+    }));
     let at = |n: usize| Duration::from_millis(700 * n as u64);
     events.into_iter().enumerate().map(|(n, event)| Stamped { at: at(n), event }).collect()
 }

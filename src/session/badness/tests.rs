@@ -181,8 +181,13 @@ fn a_run_that_is_over_and_one_without_a_limit_have_nobody_next() {
     let mut session = session(V1, |started, _, _| started.limit = Limit::Max);
     assert_eq!(session.run().unwrap().next_victim(), None);
     assert_eq!(session.run().unwrap().line().len(), 2);
-    let ended =
-        crate::event::Ended { status: crate::event::Status::Exited(0), stopped: None, left_behind: 0, wall: None };
+    let ended = crate::event::Ended {
+        status: crate::event::Status::Exited(0),
+        stopped: None,
+        sent: None,
+        left_behind: 0,
+        wall: None,
+    };
     session.apply(&Stamped { at: Duration::from_secs(1), event: Event::Ended(ended) });
     assert_eq!(session.run().unwrap().line(), []);
 }

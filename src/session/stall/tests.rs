@@ -210,8 +210,13 @@ fn a_kill_ends_it_and_so_does_the_end() {
     assert!(!story.is_stalled());
     story.passes(4.0, COMPILER);
     let before = story.total();
-    let ended =
-        crate::event::Ended { status: crate::event::Status::Exited(0), stopped: None, left_behind: 0, wall: None };
+    let ended = crate::event::Ended {
+        status: crate::event::Status::Exited(0),
+        stopped: None,
+        sent: None,
+        left_behind: 0,
+        wall: None,
+    };
     let at = story.at;
     story.session.apply(&Stamped { at, event: Event::Ended(ended) });
     assert!(!story.is_stalled());

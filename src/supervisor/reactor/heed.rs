@@ -41,7 +41,7 @@ impl Reactor {
         if is_ending(signal) {
             self.leaving = Some((Instant::now() + PATIENCE, signal));
             if let Some(live) = &mut self.live {
-                live.kill();
+                live.end_at_once(Stopped::Signal(signal));
             }
         } else if signal != libc::SIGTSTP {
             if let Some(live) = &self.live {

@@ -120,6 +120,7 @@ fn an_edit_that_was_broken_off_with_its_run_is_forgotten_with_it() {
     session.apply(&event(crate::event::Event::Ended(crate::event::Ended {
         status,
         stopped: None,
+        sent: None,
         left_behind: 0,
         wall: None,
     })));

@@ -76,6 +76,7 @@ fn state(view: &View, run: &Run) -> (&'static str, String, Style) {
             _ => ("■", text, theme.strong),
         };
     }
+    let kills = run.oom_kills().unwrap_or(0);
     let (sign, text, style) = match run.outcome() {
         None if run.running.is_none() && run.started.held => ("‖", "held", theme.warning),
         None if run.running.is_none() => ("○", "starting", theme.dim),
@@ -84,7 +85,12 @@ fn state(view: &View, run: &Run) -> (&'static str, String, Style) {
         None if run.is_stalled() => ("≋", "STALLED AT LIMIT", theme.warning),
         None => ("●", "running", theme.good),
         Some(Outcome::Exited | Outcome::OomSurvived) => ("■", "exited", theme.strong),
-        Some(Outcome::OomKilled) => ("✖", "OOM killed (137)", theme.danger),
+        Some(Outcome::OomKilled) => {
+            return ("✖", format!("OOM killed ({})", run.exit_code().unwrap_or(137)), theme.danger);
+        }
+        Some(Outcome::TimedOut) if kills > 0 => ("✖", "timed out", theme.danger),
+        Some(Outcome::StoppedByUser) if kills > 0 => ("✖", "stopped", theme.danger),
+        Some(Outcome::Signalled) if kills > 0 => ("✖", "killed", theme.danger),
         Some(Outcome::Signalled) => ("■", "killed", theme.warning),
         Some(Outcome::TimedOut) => ("■", "timed out", theme.warning),
         Some(Outcome::StoppedByUser) => ("■", "stopped", theme.act),

@@ -80,7 +80,7 @@ fn without_a_limit_and_after_the_end_nobody_is_next_and_the_columns_stay() {
     then(
         &mut session,
         200,
-        Event::Ended(Ended { status: Status::Exited(0), stopped: None, left_behind: 5, wall: None }),
+        Event::Ended(Ended { status: Status::Exited(0), stopped: None, sent: None, left_behind: 5, wall: None }),
     );
     let ended = screen(&session, App::default(), 120, 40);
     let columns = |text: &str| head(text).map(|line| line[..line.find("COMMAND").unwrap_or(0)].to_string());

@@ -1,0 +1,178 @@
+//! Cells of the table of ends (`endings_table.rs`) by real runs: how the main process ended × why the run did × whom the OOM killer took × what held
+//! the workload. A handful runs always, all of them with SANDTOP_TEST_FULL.
+
+mod common;
+
+use std::{fs, sync::Mutex};
+
+use common::*;
+use nix::sys::signal::Signal;
+
+/// Who ends the run.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Itself,
+    /// `--timeout`, in seconds; again with four times as long where what is to be before it was not.
+    Timeout(f64),
+    /// A signal to sandtop, once the workload is ready (it says so) and as many kills are counted.
+    Signal(Signal, u64),
+}
+
+/// One run, and what is to be said of it.
+#[derive(Clone, Copy)]
+struct Cell {
+    options: &'static str,
+    /// `FILL` is a worker that fills memory.
+    script: &'static str,
+    by: By,
+    code: i32,
+    outcome: &'static str,
+    kills: u64,
+    /// What its line says.
+    says: &'static [&'static str],
+    /// Whether it is in the usual run.
+    always: bool,
+}
+
+/// On SIGTERM it fills memory: the main process itself.
+const LATE_MAIN: &str = "trap 'exec FILL 200M' TERM; echo ready; while :; do sleep 0.01; done";
+/// On SIGTERM a child of it fills memory.
+const LATE_CHILD: &str = "trap 'FILL 200M; exit 7' TERM; echo ready; while :; do sleep 0.01; done";
+const CHILD: &str = "FILL 200M; echo ready; sleep 1000";
+const CHILD_DEAF: &str = "trap '' TERM; FILL 200M; echo ready; while :; do sleep 0.01; done";
+const CHILD_GRACEFUL: &str = "trap 'exit 0' TERM; FILL 200M; echo ready; while :; do sleep 0.01; done";
+const NOBODY: &str = "echo ready; sleep 1000";
+const NOBODY_DEAF: &str = "trap '' TERM; echo ready; while :; do sleep 0.01; done";
+
+const TOOK: &str = "; the OOM killer took 1 process (";
+
+fn cells() -> Vec<Cell> {
+    let timeout = By::Timeout(0.5);
+    let term = |kills| By::Signal(Signal::SIGTERM, kills);
+    let hup = |kills| By::Signal(Signal::SIGHUP, kills);
+    let cell = |options, script, by, code, outcome, kills, says| Cell {
+        options,
+        script,
+        by,
+        code,
+        outcome,
+        kills,
+        says,
+        always: false,
+    };
+    let always = |cell| Cell { always: true, ..cell };
+    vec![
+        // The issue's own: a server's end hid them all.
+        always(cell("-m 40M", LATE_MAIN, timeout, 124, "oom_killed", 1, &["out of memory; the run had timed out"])),
+        always(cell("-m 30M", CHILD, timeout, 124, "timed_out", 1, &[": timed out", TOOK])),
+        always(cell("-m 30M", CHILD, term(1), 143, "stopped_by_user", 1, &[": sandtop was sent SIGTERM", TOOK])),
+        always(cell("-m 30M", LATE_CHILD, term(0), 143, "stopped_by_user", 1, &["exited 7", "sent SIGTERM", TOOK])),
+        always(cell("-m 30M --oom group", LATE_CHILD, timeout, 124, "oom_killed", 1, &["all of the workload with it"])),
+        cell("-m 40M", LATE_MAIN, term(0), 143, "oom_killed", 1, &["out of memory; sandtop had been sent SIGTERM"]),
+        cell("-m 40M --oom group", LATE_MAIN, timeout, 124, "oom_killed", 1, &["; the run had timed out"]),
+        cell("-m 40M --oom group", LATE_MAIN, term(0), 143, "oom_killed", 1, &["; sandtop had been sent SIGTERM"]),
+        cell("-m 30M --oom group", LATE_CHILD, term(0), 143, "oom_killed", 1, &["; sandtop had been sent SIGTERM"]),
+        cell("-m 30M", LATE_CHILD, timeout, 124, "timed_out", 1, &["exited 7", ": timed out", TOOK]),
+        cell("-m 30M", CHILD, hup(1), 129, "stopped_by_user", 1, &["sent SIGHUP", TOOK]),
+        cell("-m 30M", CHILD_GRACEFUL, timeout, 124, "timed_out", 1, &["exited 0", ": timed out", TOOK]),
+        cell("-m 30M", CHILD_GRACEFUL, term(1), 143, "stopped_by_user", 1, &["exited 0", "sent SIGTERM", TOOK]),
+        cell("-m 30M", CHILD_DEAF, timeout, 124, "timed_out", 1, &["ended by SIGKILL", ": timed out", TOOK]),
+        cell("-m 30M", CHILD_DEAF, term(1), 143, "stopped_by_user", 1, &["ended by SIGKILL", TOOK]),
+        cell("-m 30M", NOBODY, timeout, 124, "timed_out", 0, &[": timed out"]),
+        cell("-m 30M", NOBODY, term(0), 143, "stopped_by_user", 0, &[": sandtop was sent SIGTERM"]),
+        cell("-m 30M", NOBODY, hup(0), 129, "stopped_by_user", 0, &[": sandtop was sent SIGHUP"]),
+        cell("-m 30M --oom group", NOBODY, term(0), 143, "stopped_by_user", 0, &[": sandtop was sent SIGTERM"]),
+        cell("-m 30M --oom group", NOBODY, timeout, 124, "timed_out", 0, &[": timed out"]),
+        cell("-m 30M", NOBODY_DEAF, timeout, 124, "timed_out", 0, &["ended by SIGKILL", ": timed out"]),
+        cell("-m 30M --oom group", NOBODY_DEAF, term(0), 143, "stopped_by_user", 0, &["ended by SIGKILL"]),
+        cell("-m 30M", "FILL 200M; exit 0", By::Itself, 0, "oom_survived", 1, &["the main process lived"]),
+        cell("-m 30M", "FILL 200M; exit 3", By::Itself, 3, "oom_survived", 1, &["the main process lived"]),
+        cell("-m 30M", "exec FILL 200M", By::Itself, 137, "oom_killed", 1, &["out of memory"]),
+        cell("-m 30M --oom group", "FILL 200M; sleep 9", By::Itself, 137, "oom_killed", 1, &["all of the workload"]),
+        cell("-m 30M --oom group", "exec FILL 200M", By::Itself, 137, "oom_killed", 1, &["out of memory"]),
+        cell("-m 30M", "FILL 200M; kill -SEGV $$", By::Itself, 139, "signalled", 1, &["SIGSEGV", TOOK]),
+        cell("-m 30M", "FILL 200M; kill -KILL $$", By::Itself, 137, "signalled", 1, &["not by the OOM killer", TOOK]),
+        cell(
+            "-m 30M",
+            "kill -ABRT $$",
+            By::Itself,
+            134,
+            "signalled",
+            0,
+            &["not by the OOM killer: the limit was never"],
+        ),
+        cell("-m 30M --oom pause", "exec FILL 200M", timeout, 124, "timed_out", 0, &[": timed out"]),
+        cell("-m 30M --cpus 0.2", CHILD, timeout, 124, "timed_out", 1, &[": timed out", TOOK]),
+        cell("-m 30M --cpus 0.2", LATE_MAIN, term(0), 143, "oom_killed", 1, &["; sandtop had been sent SIGTERM"]),
+        cell("-m 30M --cpus 0.2 --oom group", LATE_CHILD, timeout, 124, "oom_killed", 1, &["all of the workload"]),
+    ]
+}
+
+fn go(cell: &Cell) -> Ended {
+    let script = cell.script.replace("FILL", &format!("{SANDTOP} worker fill"));
+    match cell.by {
+        By::Itself => Sandtop::run(cell.options).sh(&script).go(),
+        By::Timeout(seconds) => {
+            let wanted = |ended: &Ended| ended.out.contains("ready") || cell.options.contains("pause");
+            let mut seconds = seconds;
+            loop {
+                let ended = Sandtop::run(&format!("{} --timeout {seconds}", cell.options)).sh(&script).go();
+                if wanted(&ended) || seconds > 30.0 {
+                    return ended;
+                }
+                seconds *= 4.0;
+            }
+        }
+        By::Signal(signal, kills) => {
+            let dir = tempfile::tempdir().unwrap();
+            let ready = dir.path().join("ready");
+            let script = script.replace("echo ready", &format!("echo ready >{}", ready.display()));
+            let child = Sandtop::run(cell.options).sh(&script).start();
+            wait_for("it is ready", || fs::read_to_string(&ready).ok().filter(|said| !said.is_empty()));
+            let group = child.group();
+            wait_for("the kills", || (oom_kills(&group) >= kills).then_some(()));
+            child.signal(signal);
+            child.wait()
+        }
+    }
+}
+
+fn check(cell: &Cell) {
+    let ended = go(cell);
+    let what = format!("{} {} {:?}: {}", cell.options, cell.script, cell.by, ended.err);
+    assert_eq!((ended.code, ended.outcome()), (cell.code, cell.outcome), "{what}");
+    let by = match cell.by {
+        By::Itself => "itself",
+        By::Timeout(_) => "timeout",
+        By::Signal(..) => "signal",
+    };
+    assert_eq!(ended.field("ended_by"), by, "{what}");
+    // v2 counts each process of a whole that is taken.
+    let kills = ended.number("oom_kills");
+    let whole = is_v2() && cell.options.contains("group") && cell.kills > 0;
+    assert!(if whole { kills >= cell.kills } else { kills == cell.kills }, "{kills} kills, {what}");
+    for words in cell.says {
+        assert!(ended.err.contains(words), "{words:?} is not said: {what}");
+    }
+    assert!(ended.field("verdict").as_str().is_some_and(|verdict| ended.err.contains(verdict)), "{what}");
+}
+
+#[test]
+fn real_ends_are_told_as_the_table_says() {
+    if !kernel_tier("real_ends_are_told_as_the_table_says") {
+        return;
+    }
+    let full = std::env::var_os("SANDTOP_TEST_FULL").is_some();
+    let left = Mutex::new(cells().into_iter().filter(|cell| full || cell.always).collect::<Vec<_>>());
+    let next = || left.lock().unwrap().pop();
+    // Most of their time they wait.
+    std::thread::scope(|scope| {
+        for _ in 0..if full { 4 } else { 2 } {
+            scope.spawn(|| {
+                while let Some(cell) = next() {
+                    check(&cell);
+                }
+            });
+        }
+    });
+}

@@ -170,6 +170,7 @@ fn every_event() -> Vec<Event> {
         Note::CountersReset,
         Note::SignalSent { signal: 15, host_pid: 500, pid: Some(2), name: "x".into() },
         Note::AllSignalled { signal: 15, processes: 2 },
+        Note::QuotaLifted,
         Note::Leftover { reason: "x".into() },
         Note::KilledBy { killer: Killer::SystemdOomd },
         Note::Hint { text: "x".into() },

@@ -293,6 +293,8 @@ pub enum Note {
         /// How many there were.
         processes: u32,
     },
+    /// The CPU quota was lifted, for who was to die.
+    QuotaLifted,
     /// The group could not be removed.
     Leftover {
         /// The whole sentence.

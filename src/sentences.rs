@@ -235,6 +235,7 @@ impl Language {
             }
             Note::AllSignalled { signal, processes } => (self.all_signalled(*signal, *processes), Weight::Act),
             Note::KilledBy { killer } => (self.killed_by(*killer).into(), Weight::Danger),
+            Note::QuotaLifted => ("the CPU quota is lifted: who is killed needs CPU time to end".into(), Weight::Plain),
             Note::Leftover { reason } => (reason.clone(), Weight::Danger),
             Note::Hint { text } => (text.clone(), Weight::Warning),
         }

@@ -3,7 +3,11 @@
 
 mod common;
 
-use std::{fs, sync::Mutex};
+use std::{
+    fs,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use common::*;
 use nix::sys::signal::Signal;
@@ -68,6 +72,8 @@ fn cells() -> Vec<Cell> {
         always(cell("-m 30M", CHILD, term(1), 143, "stopped_by_user", 1, &[": sandtop was sent SIGTERM", TOOK])),
         always(cell("-m 30M", LATE_CHILD, term(0), 143, "stopped_by_user", 1, &["exited 7", "sent SIGTERM", TOOK])),
         always(cell("-m 30M --oom group", LATE_CHILD, timeout, 124, "oom_killed", 1, &["all of the workload with it"])),
+        // Who was asked to end is neither paused nor held at the limit any more.
+        always(cell("-m 40M --oom pause", LATE_MAIN, term(0), 143, "oom_killed", 1, &["had been sent SIGTERM"])),
         cell("-m 40M", LATE_MAIN, term(0), 143, "oom_killed", 1, &["out of memory; sandtop had been sent SIGTERM"]),
         cell("-m 40M --oom group", LATE_MAIN, timeout, 124, "oom_killed", 1, &["; the run had timed out"]),
         cell("-m 40M --oom group", LATE_MAIN, term(0), 143, "oom_killed", 1, &["; sandtop had been sent SIGTERM"]),
@@ -106,6 +112,15 @@ fn cells() -> Vec<Cell> {
         cell("-m 30M --cpus 0.2", LATE_MAIN, term(0), 143, "oom_killed", 1, &["; sandtop had been sent SIGTERM"]),
         cell("-m 30M --cpus 0.2 --oom group", LATE_CHILD, timeout, 124, "oom_killed", 1, &["all of the workload"]),
     ]
+}
+
+/// Whether a CPU quota can be had here; a skip if not.
+fn can_limit_cpus(test: &str) -> bool {
+    let ended = Sandtop::run("--cpus 1").cmd(["true"]).go();
+    if ended.code != 0 {
+        not_here(test);
+    }
+    ended.code == 0
 }
 
 fn go(cell: &Cell) -> Ended {
@@ -175,4 +190,81 @@ fn real_ends_are_told_as_the_table_says() {
             });
         }
     });
+}
+
+/// Many who are busy, and share a tenth of a CPU: dying takes CPU time, too.
+fn busy(then: &str) -> String {
+    format!("i=0; while [ $i -lt 150 ]; do (trap '' TERM; while :; do :; done) & i=$((i+1)); done; {then}")
+}
+
+#[test]
+fn under_a_cpu_quota_who_is_left_behind_dies_at_once() {
+    let test = "under_a_cpu_quota_who_is_left_behind_dies_at_once";
+    if !kernel_tier(test) || !can_limit_cpus(test) {
+        return;
+    }
+    let start = Instant::now();
+    let ended = Sandtop::run("--cpus 0.1").sh(&busy("exit 3")).go();
+    let ran = Duration::from_secs_f64(ended.field("wall_seconds").as_f64().unwrap());
+    let late = start.elapsed().saturating_sub(ran);
+    assert_eq!((ended.code, ended.outcome(), ended.number("left_behind")), (3, "exited", 150), "{}", ended.err);
+    assert!(late < within(1000), "the end was {late:?} late: {}", ended.err);
+    assert!(ended.field("events").to_string().contains("the CPU quota is lifted"), "{:?}", ended.json);
+    let quota = ended.field("settings")["cpu"].clone();
+    assert_eq!(quota, "10000 100000", "it is told as it was for the run: {}", ended.field("settings"));
+}
+
+#[test]
+fn under_a_cpu_quota_a_busy_workload_that_heeds_nothing_ends_within_a_second_of_its_kill() {
+    let test = "under_a_cpu_quota_a_busy_workload_that_heeds_nothing_ends_within_a_second_of_its_kill";
+    if !kernel_tier(test) || !can_limit_cpus(test) {
+        return;
+    }
+    let start = Instant::now();
+    let ended = Sandtop::run("--cpus 0.1 --timeout 0.5").sh(&format!("trap '' TERM; {}", busy("wait"))).go();
+    let took = start.elapsed();
+    assert_eq!((ended.code, ended.outcome()), (124, "timed_out"), "{}", ended.err);
+    assert_eq!((ended.field("ended_by"), ended.number("signal")), (&"timeout".into(), 9), "{}", ended.err);
+    assert!(ended.err.contains("sh was ended by SIGKILL") && ended.err.contains(": timed out"), "{}", ended.err);
+    assert!(took > Duration::from_millis(5500) && took < Duration::from_millis(5500) + within(1000), "{took:?}");
+}
+
+#[test]
+fn who_is_frozen_by_anybody_heeds_the_end() {
+    let test = "who_is_frozen_by_anybody_heeds_the_end";
+    if !kernel_tier(test) || !can_freeze() {
+        return;
+    }
+    let child = Sandtop::run("").cmd(["sleep", "1000"]).start();
+    let group = child.group();
+    let file = freezer_of(&group);
+    let (file, word) = match file.ends_with("freezer.state") {
+        true => (file, "FROZEN"),
+        false => (file.with_file_name("cgroup.freeze"), "1"),
+    };
+    if !file.exists() {
+        return not_here(test); // v1's own freezer is joined only where something asks for it
+    }
+    fs::write(file, word).unwrap();
+    wait_for("it is frozen", || is_frozen(&group).then_some(()));
+    child.signal(Signal::SIGTERM);
+    let ended = child.wait();
+    assert_eq!((ended.code, ended.outcome(), ended.number("signal")), (143, "stopped_by_user", 15), "{}", ended.err);
+}
+
+#[test]
+fn an_init_that_is_stopped_is_ended_and_told_as_ours() {
+    if !kernel_tier("an_init_that_is_stopped_is_ended_and_told_as_ours") {
+        return;
+    }
+    let child = Sandtop::run("").sh("echo ready; sleep 1000").start();
+    let group = child.group();
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.pid())).unwrap();
+    let init: i32 = children.split_whitespace().next().unwrap().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(init), Signal::SIGSTOP).unwrap();
+    child.signal(Signal::SIGTERM);
+    let ended = child.wait();
+    assert_eq!((ended.code, ended.outcome(), ended.number("signal")), (143, "stopped_by_user", 9), "{}", ended.err);
+    assert!(ended.err.contains("sh was ended by SIGKILL") && ended.err.contains("sent SIGTERM"), "{}", ended.err);
+    assert!(!group.exists());
 }

@@ -137,6 +137,12 @@ pub fn write_cpu(dir: &Path, cpus: Quota) -> Result<()> {
     files::write(&dir.join("cpu.cfs_quota_us"), &text)
 }
 
+/// Lifts a v1 group's quota; whether there was one.
+pub fn lift_cpu(dir: &Path) -> bool {
+    let limited = files::read(&dir.join("cpu.cfs_quota_us")).is_ok_and(|text| !text.starts_with('-'));
+    limited && files::write(&dir.join("cpu.cfs_quota_us"), "-1").is_ok()
+}
+
 /// Reads a v1 group's quota, as v2 prints it.
 pub fn read_cpu(dir: &Path) -> Option<String> {
     let read = |name: &str| files::read(&dir.join(name)).ok().map(|text| text.trim().to_string());

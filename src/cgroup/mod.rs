@@ -126,6 +126,15 @@ pub trait Cgroup: Send {
     /// to do. Whom it does not kill goes on.
     fn let_die(&self) {}
 
+    /// Lifts the CPU quota for who is to die; whether there was one. A dying process runs in the kernel, and waits for its turn like any other:
+    /// 150 that share a tenth of a CPU took 21 s.
+    fn lift_quota(&self) -> bool {
+        false
+    }
+
+    /// Lifts what stops or slows down at the limit whoever is paused there, for a workload that was asked to end.
+    fn lift_pause(&self) {}
+
     /// The open `freezer.state`, where init has to do that itself when sandtop is gone.
     fn freezer_state(&self) -> Option<&File> {
         None

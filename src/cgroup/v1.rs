@@ -309,6 +309,16 @@ impl Cgroup for V1 {
         }
     }
 
+    fn lift_quota(&self) -> bool {
+        self.beside(Kind::Cpu).is_some_and(beside::lift_cpu)
+    }
+
+    fn lift_pause(&self) {
+        for group in [&self.leaf, &self.dir] {
+            let _ = files::write(&group.join("memory.oom_control"), "0");
+        }
+    }
+
     fn freezer_state(&self) -> Option<&File> {
         self.beside.iter().find_map(Beside::freezer_state)
     }

@@ -323,6 +323,16 @@ impl Cgroup for V2 {
         self.unified.freeze(on)
     }
 
+    fn lift_quota(&self) -> bool {
+        let file = self.dir.join("cpu.max");
+        let limited = files::read(&file).is_ok_and(|text| !text.starts_with("max"));
+        limited && files::write(&file, "max").is_ok()
+    }
+
+    fn lift_pause(&self) {
+        let _ = files::write(&self.dir.join("memory.high"), "max");
+    }
+
     fn closeness(&self) -> Result<Closeness> {
         let mut buffer = [0; 8192];
         let usage = self.usage.number()?;

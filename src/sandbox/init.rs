@@ -382,6 +382,9 @@ fn watch(control: &OwnedFd, signals: &SignalFd, main: Pid, rest: &Rest) -> Repor
         if child {
             while let Ok(Some(_)) = signals.read_signal() {}
             if let Some(status) = reap(main) {
+                if rest.is_any_left() {
+                    tell(control, &Report::MainEnded(status.clone()));
+                }
                 return Report::Ended { status, left_behind: rest.end() };
             }
         }

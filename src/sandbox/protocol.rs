@@ -27,7 +27,9 @@ pub enum Report {
     Joined(i32),
     /// The command did not start.
     Failed(StartFailure),
-    /// The main process ended.
+    /// The main process ended so, and others are left, who are being killed.
+    MainEnded(Status),
+    /// The main process ended, and everything else.
     Ended {
         /// How.
         status: Status,
@@ -72,6 +74,9 @@ impl Report {
                 let what: String = failure.what.chars().take(1000).collect();
                 [two(b'f', step, failure.errno), what.into_bytes()].concat()
             }
+            Report::MainEnded(Status::Signalled(n)) => two(b'K', *n, 0),
+            Report::MainEnded(Status::Exited(n)) => two(b'E', *n, 0),
+            Report::MainEnded(_) => two(b'L', 0, 0),
             Report::Ended { status: Status::Signalled(n), left_behind } => two(b'k', *n, *left_behind as i32),
             Report::Ended { status: Status::Exited(n), left_behind } => two(b'e', *n, *left_behind as i32),
             Report::Ended { left_behind, .. } => two(b'l', 0, *left_behind as i32),
@@ -93,6 +98,9 @@ impl Report {
             b'k' => ended(Status::Signalled(a)),
             b'e' => ended(Status::Exited(a)),
             b'l' => ended(Status::SandboxLost),
+            b'K' => Report::MainEnded(Status::Signalled(a)),
+            b'E' => Report::MainEnded(Status::Exited(a)),
+            b'L' => Report::MainEnded(Status::SandboxLost),
             _ => return None,
         })
     }
@@ -132,7 +140,9 @@ mod tests {
             assert_eq!(Report::decode(&report.encode()), Some(report));
         }
         for status in [Status::Exited(3), Status::Signalled(9), Status::SandboxLost] {
-            let report = Report::Ended { status, left_behind: 4 };
+            let report = Report::Ended { status: status.clone(), left_behind: 4 };
+            assert_eq!(Report::decode(&report.encode()), Some(report));
+            let report = Report::MainEnded(status);
             assert_eq!(Report::decode(&report.encode()), Some(report));
         }
         for report in [Report::Init(77), Report::Joined(2)] {

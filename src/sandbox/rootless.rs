@@ -121,6 +121,14 @@ impl Rest {
         }
     }
 
+    /// Whether anybody is left beside init.
+    pub fn is_any_left(&self) -> bool {
+        match self {
+            Rest::Group(dir) => !tree::pids_below(dir).is_empty(),
+            Rest::Namespace(_) => getpid().as_raw() == 1 && kill(Pid::from_raw(-1), None).is_ok(),
+        }
+    }
+
     /// Kills what the main process left behind, and counts it.
     pub fn end(&self) -> u32 {
         match self {

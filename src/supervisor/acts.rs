@@ -49,7 +49,7 @@ impl Live {
         self.timetable.end();
         self.settings.break_off(&*self.group);
         if killed {
-            return self.kill_main();
+            return self.kill_main(out);
         }
         match (signal, why) {
             (0, Stopped::Signal(has)) => self.ending.sent(has),
@@ -126,6 +126,9 @@ impl Live {
             sent.extend(self.procs.signal_each(&new, signal, || tree::pids_below(self.group.leaf())));
         }
         out.push(Event::Note(Note::AllSignalled { signal, processes: sent.len() as u32 }));
+        if signal == SIGKILL {
+            self.lift_quota(out);
+        }
         self.let_killed_die(signal, out);
     }
 

@@ -7,8 +7,8 @@ use crate::event::Stopped;
 /// After the signal that asks, this long until the one that does not.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// After that signal, this long until init is ended, and everything with it: somebody stopped it.
-const FORCE: Duration = Duration::from_secs(1);
+/// After that signal, this long until init is ended, and everything with it: somebody stopped it. The end comes within a second.
+const FORCE: Duration = Duration::from_millis(800);
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

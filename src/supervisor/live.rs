@@ -80,6 +80,8 @@ pub struct Live {
     status: Option<Status>,
     failure: Option<StartFailure>,
     left_behind: u32,
+    /// How the main process ended, while others are left.
+    main_status: Option<Status>,
     /// Whether we ended init: what then ends with it did not get lost.
     init_killed: bool,
     pub(super) ending: Ending,
@@ -126,6 +128,7 @@ impl Live {
             status: None,
             failure: None,
             left_behind: 0,
+            main_status: None,
             init_killed: false,
             ending: Ending::default(),
             timetable: Timetable::new(&plan.schedule),
@@ -164,8 +167,8 @@ impl Live {
         while let Some(due) = self.ending.due(now) {
             match due {
                 Due::Timeout => self.stop(Stopped::Timeout, nix::libc::SIGTERM, out),
-                Due::Kill => self.kill_main(),
-                Due::Force => self.kill(),
+                Due::Kill => self.kill_main(out),
+                Due::Force => self.force_end(out),
             }
         }
         if let Some((number, planned)) = self.timetable.due(now, self.settings.is_writing()) {
@@ -188,7 +191,7 @@ impl Live {
                 let kills = sample.oom_kills.unwrap_or(0);
                 let killed = kills > std::mem::replace(&mut self.kills, kills);
                 if killed {
-                    self.take_whole(now);
+                    self.take_whole(now, out);
                 }
                 if self.brink.is_near(sample.usage, limit) {
                     self.look(now, out);
@@ -268,8 +271,15 @@ impl Live {
                 out.push(Event::Running { pid, host_pid });
             }
             Report::Failed(failure) => self.failure = Some(failure),
-            Report::Ended { status, left_behind } => {
+            Report::MainEnded(status) => {
                 self.wall = self.started.map(|at| at.elapsed());
+                self.main_status = Some(status);
+                self.lift_quota(out); // for those who are left, and killed
+            }
+            Report::Ended { status, left_behind } => {
+                if self.main_status.is_none() {
+                    self.wall = self.started.map(|at| at.elapsed());
+                }
                 self.status = Some(status);
                 self.left_behind = left_behind;
             }
@@ -322,9 +332,12 @@ impl Live {
         let status = match (self.failure.take(), self.status.take()) {
             (Some(failure), _) => Status::FailedToStart(failure),
             (None, Some(status)) => status,
-            // We killed init, and with it the main process, of whose end nothing was heard before.
-            (None, None) if self.init_killed => Status::Signalled(nix::libc::SIGKILL),
-            (None, None) => Status::SandboxLost,
+            (None, None) => match self.main_status.take() {
+                Some(status) => status,
+                // We killed init, and with it the main process.
+                None if self.init_killed => Status::Signalled(nix::libc::SIGKILL),
+                None => Status::SandboxLost,
+            },
         };
         out.push(Event::Ended(Ended {
             status,
@@ -340,8 +353,10 @@ impl Live {
     pub fn kill(&mut self) {
         self.settings.break_off(&*self.group);
         self.init_killed = true;
-        if self.status.is_none() {
-            self.ending.sent(nix::libc::SIGKILL);
+        match (&self.status, &self.main_status) {
+            (None, None) => self.ending.sent(nix::libc::SIGKILL),
+            (None, Some(_)) => self.left_behind = tree::pids_below(self.group.leaf()).len() as u32,
+            (Some(_), _) => {}
         }
         self.brink.switch(false, Instant::now()); // nobody is stopped any more who is to die
         self.sandbox.kill();
@@ -349,16 +364,38 @@ impl Live {
             tree::kill_once(self.group.leaf());
         }
         self.group.let_die();
+        self.group.lift_quota();
     }
 
     /// Ends the run at once, and everything in it.
-    pub fn end_at_once(&mut self, why: Stopped) {
+    pub fn end_at_once(&mut self, why: Stopped, out: &mut Outbox) {
         self.ending.ordered(Instant::now(), why, true);
+        self.force_end(out);
+    }
+
+    /// The same where nothing else has ended it.
+    fn force_end(&mut self, out: &mut Outbox) {
+        self.lift_quota(out);
         self.kill();
     }
 
+    /// Lifts the CPU quota, for who is to die. What the settings tell from now on is what they were.
+    pub(super) fn lift_quota(&mut self, out: &mut Outbox) {
+        self.settings.lifted();
+        if self.group.lift_quota() {
+            out.push(Event::Note(Note::QuotaLifted));
+        }
+    }
+
+    /// Lifts the pause at the limit, for who was asked to end.
+    pub(super) fn lift_pause(&mut self) {
+        self.settings.lifted();
+        self.group.lift_pause();
+    }
+
     /// Kills the main process; init ends the rest when it is gone.
-    pub(super) fn kill_main(&mut self) {
+    pub(super) fn kill_main(&mut self, out: &mut Outbox) {
+        self.lift_quota(out);
         self.ending.sent(nix::libc::SIGKILL);
         self.brink.switch(false, Instant::now());
         self.sandbox.order(Order::Signal(nix::libc::SIGKILL));

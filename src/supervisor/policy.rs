@@ -99,16 +99,23 @@ impl Live {
     /// The end was ordered with a signal that asks: who is stopped heeds nothing, so it goes on, and is not paused again.
     pub(super) fn thaw_to_end(&mut self, now: Instant, out: &mut Outbox) {
         self.brink.switch(false, now);
+        if self.policy == OomPolicy::Pause {
+            self.lift_pause(); // who meets the limit now is killed, as without a pause
+        }
         match self.is_paused() {
             true => self.frozen_by_user = false,
-            false if self.frozen_by_user => self.freeze(false, out),
+            // Whoever froze it.
+            false if self.frozen_by_user || self.group.settings().frozen == Some(true) => self.freeze(false, out),
             false => {}
         }
         self.go_on(Resume::Ending, now, out);
     }
 
     /// The kernel has killed, and it is to take the whole workload. v2 does (`memory.oom.group`); on v1 we do it.
-    pub(super) fn take_whole(&mut self, now: Instant) {
+    pub(super) fn take_whole(&mut self, now: Instant, out: &mut Outbox) {
+        if self.policy == OomPolicy::Group {
+            self.lift_quota(out);
+        }
         if self.policy == OomPolicy::Group && self.controller == Controller::V1 && !self.ending.is_killing() {
             self.ending.ordered(now, Stopped::OomGroup, true);
             self.timetable.end();

@@ -43,6 +43,8 @@ pub struct SettingsWatch {
     mirror: Option<Limit>,
     /// Changes that were made, and not asked for yet.
     made: Vec<Change>,
+    /// Whether what slows an end down was lifted for it.
+    lifted: bool,
 }
 
 impl SettingsWatch {
@@ -57,6 +59,7 @@ impl SettingsWatch {
             due: now + FIRST_CHECK,
             mirror: None,
             made: Vec::new(),
+            lifted: false,
         }
     }
 
@@ -96,11 +99,19 @@ impl SettingsWatch {
 
     /// Reads the other settings, and tells them if they are not what they were.
     pub fn tell(&mut self, group: &dyn Cgroup, out: &mut Outbox) {
-        let settings = group.settings();
+        let mut settings = group.settings();
+        if self.lifted {
+            (settings.cpu, settings.high) = (self.settings.cpu.clone(), self.settings.high);
+        }
         if settings != self.settings {
             self.settings = settings;
             out.push(Event::Settings(Box::new(self.settings.clone())));
         }
+    }
+
+    /// What slows an end down is lifted for it: the settings that are told stay what they were for the run.
+    pub fn lifted(&mut self) {
+        self.lifted = true;
     }
 
     /// Queues a change of the limit.

@@ -41,7 +41,7 @@ impl Reactor {
         if is_ending(signal) {
             self.leaving = Some((Instant::now() + PATIENCE, signal));
             if let Some(live) = &mut self.live {
-                live.end_at_once(Stopped::Signal(signal));
+                live.end_at_once(Stopped::Signal(signal), &mut self.outbox);
             }
         } else if signal != libc::SIGTSTP {
             if let Some(live) = &self.live {

@@ -110,6 +110,13 @@ fn every_event() -> Vec<Event> {
         swap: Some(0),
         pressure: Some(Pressure::default()),
         swap_free: Some(m),
+        other_limits: Some(Box::new(OtherLimits {
+            pids_refused: Some(1),
+            pids_peak: Some(1),
+            cpu_throttled: Some(1),
+            cpu_throttled_us: Some(1),
+            high: Some(1),
+        })),
     };
     let tabled =
         Tabled { host_pid: 501, pid: Some(3), name: "x".into(), rss: m, page_tables: m, swap: 0, oom_score_adj: 1 };

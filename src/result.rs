@@ -20,6 +20,7 @@ use crate::{
 mod asked;
 mod failed;
 mod json;
+mod other_limits;
 mod outlook;
 mod pauses;
 mod processes;
@@ -30,6 +31,7 @@ mod values;
 pub use asked::AskedDocument;
 pub use failed::failed;
 pub use json::json;
+pub use other_limits::OtherLimitsDocument;
 pub use outlook::ForecastDocument;
 use outlook::stalled_seconds;
 use pauses::{PauseDocument, pauses};
@@ -144,6 +146,8 @@ pub struct RunDocument {
     pub oom_kills: Option<u64>,
     /// Time lost to waiting for memory.
     pub pressure: Option<Pressure>,
+    /// Limits beside the memory limit that were met.
+    pub other_limits: OtherLimitsDocument,
     /// The share of time in which some process waited for memory, over about the last second: 0 to 1.
     pub stalled: Option<f64>,
     /// How long it lived and got nowhere, so far; null where the kernel does not tell what that takes.
@@ -283,6 +287,7 @@ fn run_document(run: &Run, session: &Session) -> RunDocument {
         limit_hits: run.limit_hits(),
         limit_hits_per_second: run.limit_hits().map(|_| run.hit_rate),
         oom_kills: run.oom_kills(),
+        other_limits: OtherLimitsDocument::of(run),
         pressure: run.pressure,
         stalled: run.pressure.map(|_| run.stalled),
         stalled_seconds: stalled_seconds(run),
@@ -354,6 +359,8 @@ fn kind(what: &What) -> &'static str {
     match what {
         What::Started { .. } => "started",
         What::FirstHit { .. } => "first_limit_hit",
+        What::PidsLimitMet { .. } => "pids_limit_met",
+        What::SoftLimitMet { .. } => "soft_limit_met",
         What::OomKill { .. } => "oom_kill",
         What::TighterAbove { .. } => "tighter_limit_above",
         What::LimitMoved { .. } => "limit_moved",

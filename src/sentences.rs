@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use crate::{
     event::{Author, Controller, Note, Step},
+    result::OtherLimitsDocument,
     session::{Entry, Run, Session, What, outcome::Outcome},
     units::{CHARGE_BATCH, Limit, size},
 };
@@ -17,6 +18,7 @@ mod forecast;
 mod kill;
 mod knobs;
 mod next;
+mod other_limits;
 mod pause;
 mod recording;
 mod signals;
@@ -110,6 +112,9 @@ impl Language {
             (Controller::V1, Word::LimitHits) => "memory.failcnt",
             (Controller::V1, Word::OomKills) => "memory.oom_control",
             (_, Word::Waiting) => "memory.pressure",
+            (_, Word::Pids) => "pids.events max",
+            (_, Word::Cpu) => "cpu.stat nr_throttled",
+            (_, Word::SoftLimitHits) => "memory.events high",
             (Controller::V2, Word::Peak) => "memory.peak",
             (Controller::V2, Word::LimitHits) => "memory.events max",
             (Controller::V2, Word::OomKills) => "memory.events oom_kill",
@@ -139,6 +144,8 @@ impl Language {
             What::FirstHit { limit } => {
                 (format!("usage met the limit of {limit}: the kernel reclaims what it can"), Weight::Warning)
             }
+            What::PidsLimitMet { limit } => (self.pids_limit_met(*limit), Weight::Warning),
+            What::SoftLimitMet { limit } => (self.soft_limit_met(limit), Weight::Warning),
             What::OomKill { count, victim, limit, scope } => {
                 let story = run.and_then(|run| run.stories.told().iter().rfind(|story| story.at <= entry.at));
                 let seen = story.and_then(|story| story.who.as_ref());
@@ -292,7 +299,9 @@ impl Language {
             None => format!("peak {} of {limit}", size(run.peak)),
         };
         let stalled = self.stalled_for(run.stalls.total());
-        format!("{how}; {peak}{hits}{stalled}; exit code {code}")
+        let other = self.other_limits(&OtherLimitsDocument::of(run));
+        let other: String = other.iter().map(|met| format!("; {met}")).collect();
+        format!("{how}; {peak}{hits}{stalled}{other}; exit code {code}")
     }
 }
 
@@ -307,6 +316,12 @@ pub enum Word {
     OomKills,
     /// Time lost to waiting for memory.
     Waiting,
+    /// How often a limit of processes refused one.
+    Pids,
+    /// How often the quota of CPU time was used up.
+    Cpu,
+    /// How often a charge met the soft limit.
+    SoftLimitHits,
     /// What is charged.
     Usage,
     /// The limit.

@@ -343,12 +343,53 @@ fn a_pids_limit_makes_a_fork_fail() {
         return;
     }
     let script = "for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo all";
-    let ended = Sandtop::run("--pids-limit 5").sh(script).go();
+    let dir = tempfile::tempdir().unwrap();
+    let [junit, summary, recording] = ["x.xml", "x.md", "x.jsonl"].map(|name| dir.path().join(name));
+    let outputs = format!(
+        "--pids-limit 5 --junit {} --summary {} --record {}",
+        junit.display(),
+        summary.display(),
+        recording.display()
+    );
+    let ended = Sandtop::run(&outputs).sh(script).go();
     assert!(ended.code != 0 && !ended.out.contains("all"), "{} {}", ended.code, ended.out);
     assert!(ended.err.contains("fork"), "{}", ended.err);
     assert_eq!(ended.field("settings_asked")["pids_limit"], 5);
+    // It is told in every output, and as the sandbox's own.
+    let met = ended.field("other_limits");
+    assert!(met["pids_refused"].as_u64() > Some(0) && met["pids_refused"] == met["pids_refused_own"], "{met:#}");
+    assert_eq!((&met["pids_limit"], &met["pids_peak"]), (&5.into(), &5.into()), "{met:#}");
+    let report = Sandtop::with(&format!("report {} --format md -o -", recording.display())).go().out;
+    let text = |path: &Path| fs::read_to_string(path).unwrap();
+    for told in [ended.err.clone(), text(&junit), text(&summary), report] {
+        assert!(told.contains("the limit of 5 processes and threads was met"), "{told}");
+    }
     let ended = Sandtop::run("--pids-limit 50").sh(script).go();
     assert_eq!((ended.code, ended.out.trim()), (0, "all"), "{}", ended.err);
+    assert_eq!(ended.field("other_limits")["pids_refused"], 0);
+    assert!(!ended.err.contains("was met"), "{}", ended.err);
+}
+
+#[test]
+fn a_limit_of_processes_above_is_not_called_the_sandboxes_own() {
+    let test = "a_limit_of_processes_above_is_not_called_the_sandboxes_own";
+    if !kernel_tier(test) {
+        return;
+    }
+    if !is_v2() {
+        return not_here(test); // there the group for processes lies in a hierarchy of its own
+    }
+    let parent = ParentGroup::create("pids");
+    fs::write(parent.dir.join("pids.max"), "6").unwrap();
+    let script = "for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo all";
+    let ended = Sandtop::run(&format!("--pids-limit 50 {}", parent.option())).sh(script).go();
+    assert!(ended.code != 0 && !ended.out.contains("all"), "{} {}", ended.code, ended.out);
+    let met = ended.field("other_limits");
+    assert_eq!(met["pids_refused_own"], 0, "{met:#}");
+    // From 6.12 on the kernel counts in the group whose limit it was, which is not the sandbox's.
+    let counted_in_the_leaf = !parent.dir.join("pids.events.local").exists();
+    let said = ended.err.contains("a limit of processes, ours or one above, was met");
+    assert_eq!((met["pids_refused"].as_u64() > Some(0), said), (counted_in_the_leaf, counted_in_the_leaf), "{met:#}");
 }
 
 #[test]
@@ -363,7 +404,12 @@ fn a_cpu_quota_throttles_who_spins() {
     let times = wait_for("throttled", || throttled(&fs::read_to_string(&stat).ok()?).filter(|n| *n > 2));
     println!("throttled {times} times");
     child.signal(Signal::SIGTERM);
-    assert_eq!(child.wait().field("settings")["cpu"], "20000 100000");
+    let ended = child.wait();
+    assert_eq!(ended.field("settings")["cpu"], "20000 100000");
+    let met = ended.field("other_limits");
+    assert!(met["cpu_throttled"].as_u64() >= Some(times), "{met:#}");
+    assert!(met["cpu_throttled_seconds"].as_f64() > Some(0.1), "{met:#}");
+    assert!(ended.err.contains("its CPU quota was used up"), "{}", ended.err);
 }
 
 /// Whether the kernel lets the calling thread into a group of v1's cpu controller: with CONFIG_RT_GROUP_SCHED no real-time one.

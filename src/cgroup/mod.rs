@@ -20,7 +20,9 @@ pub mod name;
 #[cfg(test)]
 mod odd_files;
 pub mod oomd;
+pub mod other_limits;
 pub mod place;
+mod rising;
 mod systemd;
 pub mod tree;
 pub mod unified;

@@ -15,10 +15,8 @@ use nix::sys::{
 };
 
 mod make;
-mod rising;
 mod write;
 use make::{explain_refusal, make_beside, prepare, undo};
-use rising::{Rising, Sum};
 use write::V1Writer;
 
 use super::{
@@ -27,7 +25,10 @@ use super::{
     brink::{self, Closeness, Lists, Threshold},
     files,
     files::Kept,
-    mirror_of, name, tree,
+    mirror_of, name,
+    other_limits::OtherLimitsReader,
+    rising::{Rising, Sum},
+    tree,
     tree::LEAF,
     unified::{Twin, Unified},
 };
@@ -66,6 +67,7 @@ pub struct V1 {
     twin: Option<Twin>,
     /// Groups in other v1 hierarchies.
     beside: Vec<Beside>,
+    other_limits: OtherLimitsReader,
     removed: bool,
     /// `oom_kill` of the groups below L when last seen (P has no tasks): a group's count outlives the group.
     elsewhere: Sum,
@@ -92,9 +94,11 @@ impl V1 {
             let joins: Vec<&File> = joins.chain(beside.iter().map(Beside::join_file)).collect();
             ready(&joins, beside.iter().find_map(Beside::freezer_state));
             let twin = twin.map(Twin::watch);
+            let other_limits = OtherLimitsReader::of(group_of(&beside, Kind::Pids), group_of(&beside, Kind::Cpu));
             Ok(V1 {
                 twin,
                 beside,
+                other_limits,
                 swap: wanted.swap,
                 ..V1::open_with(&wanted.hierarchy.root, &dir, wanted.cpus, join)?
             })
@@ -132,6 +136,7 @@ impl V1 {
             machine_swap: MachineSwap::default(),
             twin: None,
             beside: Vec::new(),
+            other_limits: OtherLimitsReader::default(),
             removed: false,
             leaf,
             elsewhere: Sum::default(),
@@ -139,7 +144,7 @@ impl V1 {
     }
 
     fn beside(&self, kind: Kind) -> Option<&Path> {
-        self.beside.iter().find(|group| group.kind == kind).map(Beside::dir)
+        group_of(&self.beside, kind)
     }
 
     fn unified(&self) -> Option<&Unified> {
@@ -191,6 +196,11 @@ impl V1 {
         };
         Ok((stat, swap))
     }
+}
+
+/// The group of this controller.
+fn group_of(groups: &[Beside], kind: Kind) -> Option<&Path> {
+    groups.iter().find(|group| group.kind == kind).map(Beside::dir)
 }
 
 /// v1's count of memory and swap together.
@@ -290,6 +300,7 @@ impl Cgroup for V1 {
             swap: whole.and_then(|(_, swap)| swap),
             pressure: self.unified().filter(|_| detail != Detail::Quick).and_then(Unified::pressure),
             swap_free: if detail == Detail::Full { self.machine_swap.moved() } else { None },
+            other_limits: if detail == Detail::Full { self.other_limits.moved(None).map(Box::new) } else { None },
         })
     }
 

@@ -19,13 +19,15 @@ use super::{
     brink::{self, Lists},
     files,
     files::Kept,
-    mirror_of, name, tree,
+    mirror_of, name,
+    other_limits::OtherLimitsReader,
+    tree,
     tree::LEAF,
     unified::Unified,
 };
 use crate::{
     error::{Error, Result},
-    event::{Above, MemoryStat, Sample, Settings},
+    event::{Above, MemoryStat, OtherLimits, Sample, Settings},
     units::{Limit, is_lower, kernel_max, mirror_margin},
 };
 
@@ -51,6 +53,7 @@ pub struct V2 {
     machine_swap: MachineSwap,
     leaf_limit: Kept,
     unified: Unified,
+    other_limits: OtherLimitsReader,
     join: Kept,
     /// What `memory.high` was at the start.
     high: High,
@@ -107,6 +110,7 @@ impl V2 {
             high: High::of(&[]),
             leaf_limit: Kept::open_rw(&leaf, "memory.max")?,
             unified: Unified::open(dir),
+            other_limits: OtherLimitsReader::of(Some(dir), Some(dir)),
             join,
             ooms: (0, 0),
             removed: false,
@@ -132,6 +136,11 @@ impl V2 {
                 .zip(used())
                 .map_or(0, |(most, used)| most.bytes().map_or(free, |most| most.saturating_sub(used).min(free))),
         }
+    }
+
+    fn other_limits_moved(&mut self) -> Option<OtherLimits> {
+        let high = self.own_events.as_ref().unwrap_or(&self.events).keyed("high").ok();
+        self.other_limits.moved(high)
     }
 
     fn memory_stat(&self) -> Result<MemoryStat> {
@@ -316,6 +325,7 @@ impl Cgroup for V2 {
             swap: self.swap.as_ref().filter(|_| whole).and_then(|file| file.number().ok()),
             pressure: if whole { self.unified.pressure() } else { None },
             swap_free: if detail == Detail::Full { self.machine_swap.moved() } else { None },
+            other_limits: if detail == Detail::Full { self.other_limits_moved().map(Box::new) } else { None },
         })
     }
 

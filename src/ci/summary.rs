@@ -92,13 +92,15 @@ fn rows(run: &RunDocument) -> Vec<(&'static str, String)> {
         ("budget", dash(budget)),
         ("limit hits", number(run.limit_hits)),
         ("OOM kills", number(run.oom_kills)),
+        ("other limits", words.other_limits(&run.other_limits).join("; ")),
         ("ended by", dash(run.ended_by.map(|by| by.word().to_string()))),
         ("time", dash(seconds.map(duration))),
         ("exit code", dash(code)),
         ("memory controller", dash(controller)),
     ];
-    rows.retain(|(name, _)| match *name {
+    rows.retain(|(name, value)| match *name {
         "budget" => run.budget_bytes.is_some(),
+        "other limits" => !value.is_empty(),
         "ended by" => run.ended_by.is_some_and(|by| by != EndedBy::Itself),
         _ => true,
     });

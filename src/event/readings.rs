@@ -28,6 +28,31 @@ pub struct Sample {
     /// The machine's free swap, in bytes (sysinfo(2)), where it is not what it was at the sample that told it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swap_free: Option<u64>,
+    /// How often limits beside the memory limit were met, where it is not what it was at the sample that told it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_limits: Option<Box<OtherLimits>>,
+}
+
+/// How often limits beside the memory limit were met since the group was made: counts. What this kernel or this group does not count is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OtherLimits {
+    /// Forks and new threads that a limit of processes refused (`max` in `pids.events`): of the group with the limit from 6.12 on v2, else the sum over
+    /// its subtree, where a refusal for a limit above is counted as well (`pids_event` in kernel/cgroup/pids.c).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids_refused: Option<u64>,
+    /// The most processes and threads that there were at once (`pids.peak`, 6.1; before, the highest `pids.current` that was seen).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids_peak: Option<u64>,
+    /// Periods in which the quota of CPU time was used up (`nr_throttled` in `cpu.stat`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_throttled: Option<u64>,
+    /// How long tasks were kept waiting for that, in microseconds (v2 `throttled_usec`; v1 `throttled_time`, which is in nanoseconds).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_throttled_us: Option<u64>,
+    /// Charges above `memory.high`, each of which has its task reclaim or wait (`high` in `memory.events.local`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high: Option<u64>,
 }
 
 /// Time that processes of the group lost waiting for memory since it was made, in microseconds (`total=` in `memory.pressure`,

@@ -42,6 +42,14 @@ pub struct Totals {
     pub waiting_us: Option<u64>,
     /// Time in which all of them did, in microseconds.
     pub stalled_us: Option<u64>,
+    /// Forks and threads that a limit of processes refused.
+    pub pids_refused: Option<u64>,
+    /// Periods in which the quota of CPU time was used up.
+    pub cpu_throttled: Option<u64>,
+    /// Time that tasks waited for that, in microseconds.
+    pub cpu_throttled_us: Option<u64>,
+    /// Charges above the soft limit.
+    pub soft_limit_hits: Option<u64>,
 }
 
 impl Totals {
@@ -51,6 +59,10 @@ impl Totals {
             oom_kills: run.oom_kills(),
             waiting_us: run.pressure.map(|pressure| pressure.some_us),
             stalled_us: run.pressure.map(|pressure| pressure.full_us),
+            pids_refused: run.limits_met.counts.pids_refused,
+            cpu_throttled: run.limits_met.counts.cpu_throttled,
+            cpu_throttled_us: run.limits_met.counts.cpu_throttled_us,
+            soft_limit_hits: run.limits_met.counts.high.map(|_| run.limits_met.soft_limit_hits),
         }
     }
 
@@ -61,6 +73,10 @@ impl Totals {
             oom_kills: join(self.oom_kills, other.oom_kills),
             waiting_us: join(self.waiting_us, other.waiting_us),
             stalled_us: join(self.stalled_us, other.stalled_us),
+            pids_refused: join(self.pids_refused, other.pids_refused),
+            cpu_throttled: join(self.cpu_throttled, other.cpu_throttled),
+            cpu_throttled_us: join(self.cpu_throttled_us, other.cpu_throttled_us),
+            soft_limit_hits: join(self.soft_limit_hits, other.soft_limit_hits),
         }
     }
 }

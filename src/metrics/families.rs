@@ -141,6 +141,26 @@ fn totals(out: &mut Exposition, book: &Book) {
         "Time in which all processes waited for memory (full in memory.pressure).",
         stalled,
     );
+    out.counter(
+        "pids_refused",
+        "Forks and threads that a limit of processes refused (max in pids.events).",
+        totals.pids_refused,
+    );
+    out.counter(
+        "cpu_throttled_periods",
+        "Periods in which the quota of CPU time was used up (nr_throttled in cpu.stat).",
+        totals.cpu_throttled,
+    );
+    out.counter(
+        "cpu_throttled_seconds",
+        "Time that tasks waited for their quota of CPU time (v2 throttled_usec, v1 throttled_time).",
+        seconds(totals.cpu_throttled_us),
+    );
+    out.counter(
+        "soft_limit_hits",
+        "Charges above the soft limit that was set (high in memory.events).",
+        totals.soft_limit_hits,
+    );
 }
 
 fn own(out: &mut Exposition, facts: &Facts<'_>) {

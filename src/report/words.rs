@@ -94,6 +94,7 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
         text: seconds
             .map_or_else(|| "–".to_string(), |s| duration(Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX))),
     };
+    let (met, some) = (&run.other_limits, |n: &u64| *n > 0);
     let waited = run.pressure.map(|pressure| pressure.some_us);
     let exit = run.sandtop_exit_code.map(u64::from);
     let peak = match run.peak_bytes {
@@ -116,6 +117,9 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
             waited.map(|n| n.to_string()),
             waited.map(|us| us as f64 / 1e6),
         ),
+        count("forks refused", Word::Pids, "other_limits.pids_refused", met.pids_refused.filter(some)),
+        count("CPU throttled", Word::Cpu, "other_limits.cpu_throttled", met.cpu_throttled.filter(some)),
+        count("soft limit hits", Word::SoftLimitHits, "other_limits.soft_limit_hits", met.soft_limit_hits.filter(some)),
         time(
             "stalled",
             None,

@@ -11,6 +11,7 @@ pub mod knobs;
 mod living;
 mod memory;
 mod moves;
+mod other_limits;
 pub mod outcome;
 mod pauses;
 mod row;
@@ -34,6 +35,7 @@ pub use edits::{Edit, Fate};
 pub use forecast::Forecast;
 pub use knobs::{Knob, Lack, Standing, Value};
 pub use moves::{Moved, Moves, Planned};
+pub use other_limits::LimitsMet;
 pub use pauses::{Paused, Pauses};
 pub use row::Row;
 pub use run::{Mark, Run};
@@ -98,6 +100,16 @@ pub enum What {
     /// Usage met the limit for the first time in this run.
     FirstHit {
         /// The limit.
+        limit: Limit,
+    },
+    /// A limit of processes refused a fork or a thread for the first time in this run.
+    PidsLimitMet {
+        /// The sandbox's own, where it was that one for certain.
+        limit: Option<u64>,
+    },
+    /// Usage met the soft limit for the first time in this run, and the kernel slows it down there (v2).
+    SoftLimitMet {
+        /// The soft limit.
         limit: Limit,
     },
     /// The OOM killer killed; kills in quick succession are one entry.

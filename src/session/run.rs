@@ -11,6 +11,7 @@ use super::{
     history::History,
     knobs::Asked,
     moves::{Moved, Moves, took_effect},
+    other_limits::LimitsMet,
     outcome::Outcome,
     pauses::Pauses,
     row::Row,
@@ -74,6 +75,8 @@ pub struct Run {
     pub peak: u64,
     /// Whether the kernel told it; else it is the highest that was seen.
     pub peak_is_kernels: bool,
+    /// Limits beside the memory limit that were met.
+    pub limits_met: LimitsMet,
     /// Limit hits per second, over about the last second.
     pub hit_rate: f64,
     /// How much may be swapped out beside the limit.
@@ -165,6 +168,7 @@ impl Run {
             settings: Settings::default(),
             peak: 0,
             peak_is_kernels: false,
+            limits_met: LimitsMet::default(),
             hit_rate: 0.0,
             swap_limit,
             swap: None,

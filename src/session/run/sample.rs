@@ -35,6 +35,7 @@ impl Run {
         if let Some(stat) = sample.stat {
             self.idle = verdict::idle(sample.usage, stat, self.started.cpus);
         }
+        told.extend(self.other_limits(sample));
         self.stat = sample.stat.or(self.stat);
         self.swap_free = sample.swap_free.or(self.swap_free);
         self.edits.killed(kills);

@@ -1,0 +1,99 @@
+//! Limits beside the memory limit that were met: a fold of the group's counts. Refuses: to call a limit ours that may be one above.
+
+use std::time::Duration;
+
+use super::{Knob, Run, Value, What};
+use crate::{
+    event::{OtherLimits, Sample},
+    units::{CHARGE_BATCH, Limit, Quota},
+};
+
+/// How often each was met so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitsMet {
+    /// The counts as they were last read.
+    pub counts: OtherLimits,
+    /// Forks and threads that the sandbox's own limit of processes refused.
+    pub pids_refused: u64,
+    /// That limit, when it last did.
+    pub pids_limit: Option<u64>,
+    /// Forks and threads that a limit of processes refused which may be one above the sandbox.
+    pub pids_refused_elsewhere: u64,
+    /// Charges above the soft limit (v2 `memory.high`) that the user set: a pause at the brink writes the same file, and is not counted.
+    pub soft_limit_hits: u64,
+    /// The soft limit, when it was last met.
+    pub soft_limit: Option<u64>,
+    /// Time that some process waited for memory while usage stood at the soft limit, in microseconds; `None` where the kernel does not tell.
+    pub soft_limit_waited_us: Option<u64>,
+}
+
+impl Run {
+    /// Takes in what a sample says of limits beside the memory limit; what is new in it.
+    pub(super) fn other_limits(&mut self, sample: &Sample) -> Vec<What> {
+        let soft = self.soft_limit_in_force();
+        self.wait_at_soft_limit(sample, soft);
+        let Some(now) = sample.other_limits.as_deref().copied() else { return Vec::new() };
+        let before = std::mem::replace(&mut self.limits_met.counts, now);
+        let met = &mut self.limits_met;
+        let first = *met;
+        let rise = |of: fn(&OtherLimits) -> Option<u64>| of(&now).unwrap_or(0).saturating_sub(of(&before).unwrap_or(0));
+
+        let refused = rise(|counts| counts.pids_refused);
+        let limit = match self.asked.value(Knob::Pids) {
+            Some(Value::Count(Quota::Of(limit))) => Some(limit),
+            _ => None,
+        };
+        // A limit above refuses as well, and may be counted here. Ours can only have been met where so many stood here.
+        match limit.filter(|limit| now.pids_peak.is_some_and(|most| most >= *limit)) {
+            Some(limit) if refused > 0 => {
+                met.pids_refused = met.pids_refused.saturating_add(refused);
+                met.pids_limit = Some(limit);
+            }
+            _ => met.pids_refused_elsewhere = met.pids_refused_elsewhere.saturating_add(refused),
+        }
+        if let Some(soft) = soft {
+            let hits = rise(|counts| counts.high);
+            met.soft_limit_hits = met.soft_limit_hits.saturating_add(hits);
+            met.soft_limit = if hits > 0 { Some(soft) } else { met.soft_limit };
+        }
+
+        let mut told = Vec::new();
+        let (refusals, refusals_before) = (met.pids_refusals(), first.pids_refusals());
+        if refusals > 0 && refusals_before == 0 {
+            told.push(What::PidsLimitMet { limit: met.pids_limit });
+        }
+        if met.soft_limit_hits > 0 && first.soft_limit_hits == 0 {
+            told.extend(soft.map(|soft| What::SoftLimitMet { limit: Limit::Bytes(soft) }));
+        }
+        told
+    }
+
+    /// The soft limit that the user set, where the kernel acts on it whenever usage is above (v2): not the mark that a pause needs.
+    fn soft_limit_in_force(&self) -> Option<u64> {
+        let wanted = match self.asked.value(Knob::SoftLimit)? {
+            Value::Size(limit) => limit.bytes()?,
+            _ => return None,
+        };
+        match self.settings.high {
+            Some(high) => (high == Limit::Bytes(wanted)).then_some(wanted),
+            None => Some(wanted), // not read yet
+        }
+    }
+
+    fn wait_at_soft_limit(&mut self, sample: &Sample, soft: Option<u64>) {
+        let (Some(pressure), Some(before)) = (sample.pressure, self.pressure) else { return };
+        let margin = CHARGE_BATCH.saturating_mul(u64::from(self.started.cpus));
+        if soft.is_some_and(|soft| sample.usage.saturating_add(margin) >= soft) {
+            let waited = Duration::from_micros(pressure.some_us.saturating_sub(before.some_us));
+            let so_far = self.limits_met.soft_limit_waited_us.unwrap_or(0);
+            self.limits_met.soft_limit_waited_us = Some(so_far.saturating_add(waited.as_micros() as u64));
+        }
+    }
+}
+
+impl LimitsMet {
+    /// Refusals by any limit of processes.
+    pub fn pids_refusals(&self) -> u64 {
+        self.pids_refused.saturating_add(self.pids_refused_elsewhere)
+    }
+}

@@ -60,11 +60,13 @@ fn every_event() -> Vec<Event> {
         counted: Some(m),
         page_tables: Some(m),
         swap: Some(m),
+        exiting: false,
     };
+    let exiting = ProcessUsage { exiting: true, ..usage };
     let process =
         Process { host_pid: 500, pid: Some(2), parent: 1, name: "sh".into(), command: "sh -c x".into(), usage };
     let above = Some(Above { limit: 60 * m, group: Some("/a".into()) });
-    let child = Process { host_pid: 501, pid: Some(3), parent: 500, ..process.clone() };
+    let child = Process { host_pid: 501, pid: Some(3), parent: 500, usage: exiting, ..process.clone() };
     let started = Started {
         run: 1,
         argv: vec!["sh".into()],
@@ -118,8 +120,17 @@ fn every_event() -> Vec<Event> {
             high: Some(1),
         })),
     };
-    let tabled =
-        Tabled { host_pid: 501, pid: Some(3), name: "x".into(), rss: m, page_tables: m, swap: 0, oom_score_adj: 1 };
+    let tabled = Tabled {
+        host_pid: 501,
+        pid: Some(3),
+        name: "x".into(),
+        rss: m,
+        page_tables: m,
+        swap: 0,
+        oom_score_adj: 1,
+        exiting: true,
+    };
+    let charged = Charged { anon: Some(m), ..Charged::default() };
     let dump = OomDump {
         host_pid: 501,
         scope: Scope::Above { group: "/a".into() },
@@ -129,28 +140,41 @@ fn every_event() -> Vec<Event> {
         limit_hits: Some(1),
         table: vec![tabled],
         left_out: 1,
+        charged: Some(charged),
     };
+    let scopes = [Scope::Cpuset { cpuset: "/b".into() }, Scope::MemoryPolicy, Scope::Machine];
+    let others = scopes.map(|scope| Event::OomDump(Box::new(OomDump { scope, ..dump.clone() })));
     let mut events = vec![
         Event::Started(Box::new(started)),
         Event::Running { pid: 2, host_pid: Some(500) },
         Event::Settings(Box::new(Settings { high: Some(Limit::Max), above, ..Settings::default() })),
-        Event::Processes(ProcessChanges { born: vec![process, child], changed: vec![(500, usage)], died: vec![501] }),
+        Event::Processes(ProcessChanges {
+            born: vec![process, child],
+            changed: vec![(500, usage), (501, exiting)],
+            died: vec![501],
+        }),
         Event::Output(b"x".to_vec()),
         Event::Resized { rows: 24, cols: 80 },
         Event::Shares(vec![Share { host_pid: 500, pss: m, swap: Some(0) }]),
+        Event::Sample(Sample { oom_kills: Some(0), ..sample.clone() }),
         Event::OomDump(Box::new(dump)),
+        Event::Victim(Victim { host_pid: 501, name: "x".into(), ..Victim::default() }),
         Event::Victim(Victim {
-            host_pid: 501,
-            pid: Some(3),
+            host_pid: 500,
+            pid: Some(2),
             name: "x".into(),
             held: m,
             file: Some(m),
             page_tables: Some(m),
             oom_score_adj: Some(1),
             machine: true,
+            shmem: Some(m),
+            killed_with: Some(501),
         }),
+        Event::Sample(sample.clone()),
         Event::Sample(sample),
     ];
+    events.extend(others);
     let pause = Pause { limit: Limit::Bytes(100 * m), usage: m, unreclaimable: m, at_limit: false, frozen: true };
     events.extend([Event::Paused(pause), Event::Resumed { by: Resume::Room }]);
     let outcomes = [ChangeOutcome::Done, ChangeOutcome::NextRun, ChangeOutcome::Failed { reason: "x".into() }];

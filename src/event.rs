@@ -22,7 +22,7 @@ mod terminal;
 pub(crate) mod words;
 pub use author::Author;
 pub use change::{Change, ChangeOutcome, Like, OomPolicy};
-pub use oom::{Asker, OomDump, Scope, Tabled, Victim};
+pub use oom::{Asker, Charged, OomDump, Scope, Tabled, Victim};
 pub use pause::{Pause, Resume};
 pub use process::{COMMAND_LENGTH, Process, ProcessChanges, ProcessUsage, Share};
 pub use readings::{Abilities, Above, MemoryStat, OtherLimits, Pressure, Sample, Settings};

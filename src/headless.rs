@@ -13,7 +13,7 @@ use crate::{
     plan::Plan,
     sentences::{Language, Word},
     session::{
-        Run, Session, What,
+        Run, Session, Story, What,
         outcome::{EndedBy, Outcome},
     },
     supervisor::{News, Service, Supervisor, internal_error},
@@ -89,8 +89,11 @@ fn follow(supervisor: &Supervisor, session: &mut Session, hierarchy: &Path) -> R
 fn tell_stories(run: &Run) {
     let words = Language::English;
     let told = run.stories.told();
-    let shown = &told[told.len().saturating_sub(STORIES)..];
-    let before = run.stories.forgotten() + (told.len() - shown.len()) as u64;
+    // Of kills that are one story, the same program's by the same parent, the last one is told.
+    let all: Vec<&[Story]> = told.chunk_by(|before, next| next.is_like(before)).collect();
+    let shown: Vec<&Story> = all[all.len().saturating_sub(STORIES)..].iter().filter_map(|same| same.last()).collect();
+    let kills = |stories: &[&Story]| stories.iter().map(|story| story.kills).sum::<u64>();
+    let before = run.stories.forgotten() + kills(&told.iter().collect::<Vec<_>>()) - kills(&shown);
     if before > 0 && !shown.is_empty() {
         tell(&words.more_kills(before));
     }

@@ -17,7 +17,7 @@ use std::{
 };
 
 pub use dump::{Dump, Listener, Said, TableRow};
-pub use record::Killed;
+pub use record::{Constraint, Killed};
 
 /// `PROC_PID_INIT_INO`, include/linux/proc_ns.h.
 const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
@@ -61,7 +61,7 @@ impl KernelLog {
             match self.file.read(&mut record) {
                 Ok(0) => return said,
                 Ok(n) => said.extend(self.listener.hear(&record[..n])),
-                Err(e) if e.raw_os_error() == Some(nix::libc::EPIPE) => {} // overrun: go on with the oldest that is left
+                Err(e) if e.raw_os_error() == Some(nix::libc::EPIPE) => {} // overrun: go on with the oldest that is left; the gap in the numbers tells the listener
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(_) => return said,
             }

@@ -52,6 +52,9 @@ pub fn kept(open_files: u64) -> usize {
     (open_files.saturating_sub(RESERVED) / 2).min(KEPT) as usize
 }
 
+/// A process's flag that it is exiting (include/linux/sched.h).
+const PF_EXITING: u32 = 0x4;
+
 struct Known {
     statm: Option<File>,
     stat: Option<File>,
@@ -70,6 +73,13 @@ struct Known {
 /// The pid inside the sandbox of a process that nobody has looked at yet, while it is there (a zombie is).
 pub fn pid_inside(host_pid: i32) -> Option<i32> {
     Status::read(host_pid)?.pid
+}
+
+/// Whether a process is exiting, or is gone already.
+pub fn is_exiting(host_pid: i32) -> bool {
+    let stat = std::fs::read(format!("/proc/{host_pid}/stat")).ok();
+    let stat = stat.and_then(|stat| procfs::process::Stat::from_read(Cursor::new(stat)).ok());
+    stat.is_none_or(|stat| stat.flags & PF_EXITING != 0)
 }
 
 /// What is known of the processes of one run.
@@ -122,6 +132,11 @@ impl ProcessTable {
     /// The same, and its name.
     pub fn who(&self, host_pid: i32) -> Option<(Option<i32>, &str)> {
         self.known.get(&host_pid).map(|known| (known.row.pid, known.row.name.as_str()))
+    }
+
+    /// Whether a process that is known was exiting when it was looked at last.
+    pub fn was_exiting(&self, host_pid: i32) -> bool {
+        self.known.get(&host_pid).is_some_and(|known| known.row.usage.exiting)
     }
 
     /// The pids outside of those that are known.
@@ -265,6 +280,7 @@ impl Known {
             self.row.usage.cpu_ms = (stat.utime + stat.stime) * 1000 / procfs::ticks_per_second();
             self.row.usage.threads = u32::try_from(stat.num_threads).unwrap_or(0);
             self.row.usage.state = stat.state;
+            self.row.usage.exiting = stat.flags & PF_EXITING != 0;
             self.counted = (stat.rss * page_size()).cast_signed() - rss.cast_signed();
             let command = self.command_when_due(&stat.comm);
             program = command.is_some() || stat.comm != self.row.name;

@@ -40,7 +40,7 @@ use processes::{next_victim, processes};
 pub use schedule::{MoveDocument, Planning, ScheduleDocument};
 pub use settings::SettingsDocument;
 use settings::settings;
-pub use stories::{AboveDocument, EvidenceDocument, StoryDocument, WhoDocument};
+pub use stories::{AboveDocument, EvidenceDocument, StoryDocument, WhoDocument, series};
 pub use values::{Amount, LimitValue, Max};
 
 /// The version of the document. It rises when a field changes its meaning, not when one is added.
@@ -144,6 +144,8 @@ pub struct RunDocument {
     pub limit_hits_per_second: Option<f64>,
     /// How many processes the OOM killer killed.
     pub oom_kills: Option<u64>,
+    /// How many of those count a process a second time.
+    pub oom_kills_repeated: u64,
     /// Time lost to waiting for memory.
     pub pressure: Option<Pressure>,
     /// Limits beside the memory limit that were met.
@@ -246,7 +248,7 @@ pub fn document(session: &Session) -> Option<Document> {
     Some(Document { schema: SCHEMA, run: of(newest), error: None, earlier_runs, forgotten_runs })
 }
 
-fn run_document(run: &Run, session: &Session) -> RunDocument {
+pub(crate) fn run_document(run: &Run, session: &Session) -> RunDocument {
     let words = Language::English;
     let status = run.ended.as_ref().map(|(_, ended)| &ended.status);
     let let_go = run.running.is_some() && !matches!(status, Some(Status::FailedToStart(_)));
@@ -287,6 +289,7 @@ fn run_document(run: &Run, session: &Session) -> RunDocument {
         limit_hits: run.limit_hits(),
         limit_hits_per_second: run.limit_hits().map(|_| run.hit_rate),
         oom_kills: run.oom_kills(),
+        oom_kills_repeated: run.stories.repeated(),
         other_limits: OtherLimitsDocument::of(run),
         pressure: run.pressure,
         stalled: run.pressure.map(|_| run.stalled),

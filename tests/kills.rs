@@ -297,6 +297,93 @@ fn a_kill_for_want_of_memory_on_the_whole_machine_is_said_to_be_that() {
 }
 
 #[test]
+fn a_group_kill_is_one_story_that_names_everybody() {
+    if !kernel_tier("a_group_kill_is_one_story_that_names_everybody") {
+        return;
+    }
+    let script = format!("sleep 1000 & sleep 1001 & sleep 0.3; {SANDTOP} worker fill 100M --rate 100M; echo alive");
+    for _ in 0..times(10) {
+        let ended = Sandtop::run("-m 40M --oom group").sh(&script).go();
+        assert_eq!((ended.outcome(), ended.out.contains("alive")), ("oom_killed", false), "{}", ended.err);
+        let [story] = &stories(&ended)[..] else { panic!("{:#}\n{}", ended.field("stories"), kernels_log()) };
+        assert_eq!(story["victim"]["name"], "worker", "{story:#}");
+        assert_eq!(story["group_kill"], if is_v2() { "kernel" } else { "sandtop" }, "{story:#}");
+        let others = story["others"].as_array().expect("a list");
+        let mut names: Vec<&str> = others.iter().filter_map(|other| other["name"].as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["sh", "sleep", "sleep"], "{story:#}");
+        let repeated = ended.number("oom_kills_repeated");
+        let killed = if is_v2() { 4 } else { 1 };
+        assert_eq!(ended.number("oom_kills") - repeated, killed, "{story:#}\n{}", kernels_log());
+        for said in ["OOM kill of worker (pid ", " and 3 other processes at ", "oom"] {
+            assert!(ended.err.contains(said), "{said}: {}", ended.err);
+        }
+    }
+}
+
+#[test]
+fn memory_of_the_kernels_own_is_told_beside_that_of_the_processes() {
+    let test = "memory_of_the_kernels_own_is_told_beside_that_of_the_processes";
+    if !kernel_tier(test) || !has(test, "python3") {
+        return;
+    }
+    // Sockets whose data nobody reads.
+    let script = "import socket\nkept=[]\nwhile True:\n a,b=socket.socketpair()\n a.setblocking(False)\n kept.append((a,b))\n try:\n  while True: a.send(bytes(4096))\n except BlockingIOError: pass";
+    let ended = Sandtop::run("-m 40M --pids-limit 50").cmd(["python3", "-c", script]).go();
+    assert_eq!(ended.outcome(), "oom_killed", "{}", ended.err);
+    let story = stories(&ended).last().expect("a story");
+    let of = |name: &str| story["charged"][name].as_u64().unwrap_or(0);
+    assert!(of("kernel_bytes") > 15 * M, "{story:#}");
+    let sum = of("anon_bytes") + of("shmem_bytes") + of("file_bytes") + of("kernel_bytes") + of("sock_bytes");
+    let usage = story["before"]["usage_bytes"].as_u64().unwrap();
+    assert!(sum.abs_diff(usage) < 3 * M, "each page once: {sum}, {story:#}");
+    assert!(ended.err.contains("; the kernel "), "{}", ended.err);
+    assert!(!is_v2() || ended.err.contains("sockets"), "{}", ended.err);
+}
+
+#[test]
+fn shared_memory_that_the_kill_freed_is_not_said_to_be_there_still() {
+    let test = "shared_memory_that_the_kill_freed_is_not_said_to_be_there_still";
+    if !kernel_tier(test) || !has(test, "python3") {
+        return;
+    }
+    let fill = "import mmap; m=mmap.mmap(-1, 200<<20)\nfor n in range(0, 200<<20, 4096): m[n]=1";
+    let file = "f=open('/dev/shm/x','wb')\nwhile True: f.write(bytes(1<<20)); f.flush()";
+    for (program, freed) in [(fill, true), (file, false)] {
+        let script = "python3 -c \"$PROGRAM\"; sleep 0.2; true";
+        let ended = to_its_end(|| Sandtop::run("-m 40M").env("PROGRAM", program).sh(script).go());
+        let story = stories(&ended).first().expect("a story");
+        let shared = story["shmem_bytes"].as_u64().unwrap();
+        let left = story["shmem_left_bytes"].as_u64().unwrap_or_else(|| panic!("{story:#}"));
+        assert!(shared > 25 * M, "{story:#}");
+        assert_eq!(left < shared / 4, freed, "{story:#}");
+        assert_eq!(ended.err.contains("still charged after the kill"), !freed, "{}", ended.err);
+        // What it held is told with the part that others may hold as well.
+        assert_eq!(ended.err.contains(" of it shared memory"), freed, "{}", ended.err);
+    }
+}
+
+#[test]
+fn what_is_swapped_out_is_a_part_of_what_the_kernel_weighed() {
+    let test = "what_is_swapped_out_is_a_part_of_what_the_kernel_weighed";
+    if !kernel_tier(test) {
+        return;
+    }
+    if !fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() > 1) {
+        return not_here(test);
+    }
+    let ended = Sandtop::run("-m 40M --memory-swap 60M").cmd([SANDTOP, "worker", "fill", "150M"]).go();
+    assert_eq!(ended.outcome(), "oom_killed", "{}", ended.err);
+    let story = stories(&ended).last().expect("a story");
+    let victim = &story["line"].as_array().unwrap()[0];
+    let part = |name: &str| victim[name].as_i64().unwrap();
+    assert!(part("swapped_bytes") > 10 << 20, "{story:#}");
+    let parts = ["resident_bytes", "swapped_bytes", "page_tables_bytes", "adjusted_bytes", "growth_bytes"].map(part);
+    assert_eq!(parts.iter().sum::<i64>(), part("badness_bytes"), "{story:#}");
+    assert!(ended.err.contains(" swapped out") && !ended.err.contains("charged elsewhere"), "{}", ended.err);
+}
+
+#[test]
 fn a_kill_by_systemd_oomd_is_known_by_its_mark() {
     let test = "a_kill_by_systemd_oomd_is_known_by_its_mark";
     if !kernel_tier(test) {

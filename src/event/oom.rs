@@ -13,6 +13,9 @@ pub struct Victim {
     pub name: String,
     /// Memory that it held, in bytes: anonymous and shared. File pages are not counted: they may be charged elsewhere, and go first.
     pub held: u64,
+    /// The shared part of `held`, in bytes: others may have the same pages mapped, and be told to hold them too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shmem: Option<u64>,
     /// File pages that it had mapped, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<u64>,
@@ -25,6 +28,10 @@ pub struct Victim {
     /// Whether the whole machine had run out of memory, and not a group.
     #[serde(default, skip_serializing_if = "is_false")]
     pub machine: bool,
+    /// Whom the kernel had chosen, by its pid outside, where this one was killed with it (`memory.oom.group`). Its own pid: it is the chosen one itself,
+    /// which the kernel then kills and counts a second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub killed_with: Option<i32>,
 }
 
 /// Whose limit was met.
@@ -45,6 +52,13 @@ pub enum Scope {
     },
     /// No group's: the machine had run out of memory.
     Machine,
+    /// No group's: the nodes that a cpuset allows had run out of memory.
+    Cpuset {
+        /// The cpuset, as a path below the hierarchy's mount.
+        cpuset: String,
+    },
+    /// No group's: the nodes that the asker's memory policy allows had run out of memory (mbind, set_mempolicy).
+    MemoryPolicy,
 }
 
 /// The kernel's dump before a kill. It prints at most ten in five seconds.
@@ -72,6 +86,35 @@ pub struct OomDump {
     /// How many more there were.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: u32,
+    /// What usage consisted of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged: Option<Charged>,
+}
+
+/// What a group's usage consisted of at an instant, in bytes, each page once. `None`: this kernel does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Charged {
+    /// Anonymous memory: the processes' own.
+    pub anon: Option<u64>,
+    /// Shared memory and tmpfs.
+    pub shmem: Option<u64>,
+    /// File cache, without that.
+    pub file: Option<u64>,
+    /// The part of `file` that is not on the disk yet.
+    pub unwritten: Option<u64>,
+    /// The kernel's own memory, all of it.
+    pub kernel: Option<u64>,
+    /// Buffers of network sockets, beside `kernel` (v2).
+    pub sock: Option<u64>,
+    /// Page tables: part of `kernel`.
+    pub page_tables: Option<u64>,
+    /// Stacks of threads: part of `kernel`.
+    pub stacks: Option<u64>,
+    /// Dentries, inodes and the like, which reclaim can take: part of `kernel`.
+    pub slab_reclaimable: Option<u64>,
+    /// Other slab, as pipes, sockets and open files: part of `kernel`.
+    pub slab_unreclaimable: Option<u64>,
 }
 
 /// Who asked for memory.
@@ -102,6 +145,9 @@ pub struct Tabled {
     pub swap: u64,
     /// How readily it is taken, -1000 to 1000.
     pub oom_score_adj: i32,
+    /// Whether it is known to have been exiting (PF_EXITING in `/proc/PID/stat`): the kernel passes over it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exiting: bool,
 }
 
 fn is_false(b: &bool) -> bool {

@@ -50,6 +50,13 @@ pub struct ProcessUsage {
     /// What it has swapped out, in bytes (`VmSwap` of `/proc/PID/status`), as they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swap: Option<u64>,
+    /// Whether it is exiting (PF_EXITING in the flags of `/proc/PID/stat`): its memory is on its way back.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exiting: bool,
+}
+
+fn is_false(b: &bool) -> bool {
+    !*b
 }
 
 fn is_zero(n: &i32) -> bool {

@@ -13,6 +13,8 @@ pub struct Killed {
     pub name: String,
     /// Memory that it held: anonymous and shared.
     pub held: u64,
+    /// The shared part of that, where the kernel tells it apart (4.5).
+    pub shmem: Option<u64>,
     /// File pages that it had mapped.
     pub file: u64,
     /// Its page tables, where the kernel tells them (4.20).
@@ -21,6 +23,28 @@ pub struct Killed {
     pub oom_score_adj: Option<i32>,
     /// Whether the machine had run out of memory, and not a group.
     pub machine: bool,
+    /// Whom the kernel had chosen, where this one was killed with it (`memory.oom.group`). Its own pid where the kernel kills, counts and prints
+    /// the chosen one a second time.
+    pub killed_with: Option<i32>,
+}
+
+/// Whose lack of memory it was (`enum oom_constraint` in mm/oom_kill.c).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Constraint {
+    /// A group's limit. Kernels before 5.2 print CONSTRAINT_NONE for it: the group is what tells.
+    Group {
+        /// The group, as a path below the hierarchy's mount.
+        group: String,
+    },
+    /// The nodes that a cpuset allows.
+    Cpuset {
+        /// The cpuset of who asked for memory.
+        cpuset: String,
+    },
+    /// The nodes that a memory policy of the asker allows (mbind, set_mempolicy).
+    MemoryPolicy,
+    /// The whole machine's.
+    Machine,
 }
 
 /// One line of the kernel's, as far as it is about the OOM killer.
@@ -55,8 +79,10 @@ pub enum Line {
     Chosen {
         /// Its pid.
         pid: i32,
-        /// The group whose limit was met; `None` where the machine had run out.
-        limited: Option<String>,
+        /// Its name.
+        name: String,
+        /// Whose lack of memory it was.
+        constraint: Constraint,
         /// The victim's group, as a path below the hierarchy's mount.
         group: String,
     },
@@ -64,6 +90,21 @@ pub enum Line {
     Skipped,
     /// Who was killed.
     Killed(Killed),
+    /// Whoever is in the same group as the one that was killed is killed too (`memory.oom.group`).
+    GroupKill,
+    /// The group's `memory.stat` begins.
+    StatBegins,
+    /// Lines of it.
+    Stat(Vec<(String, u64)>),
+    /// What v1 counts of the kernel's own memory, in bytes.
+    KernelMemory(u64),
+}
+
+/// A record's place in the log: its number, and when it was printed, in microseconds. Numbers without a gap are a log without a loss.
+pub fn place(record: &[u8]) -> Option<(u64, u64)> {
+    let end = record.iter().position(|byte| *byte == b';')?;
+    let mut fields = std::str::from_utf8(&record[..end]).ok()?.split(',').skip(1);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
 /// Takes a record apart; `None` where it is not the kernel's, is cut short, or says nothing of our interest.
@@ -85,8 +126,25 @@ fn line(text: &str) -> Option<Line> {
     if let Some(fields) = text.strip_prefix("oom-kill:") {
         return chosen(fields);
     }
-    if let Some((_, rest)) = text.split_once("ut of memory: Killed process ") {
-        return killed(rest, text.starts_with("Out of memory")).map(Line::Killed);
+    if let Some(rest) = text.strip_prefix("Memory cgroup out of memory: Killed process ") {
+        return killed(rest, false).map(Line::Killed);
+    }
+    // `vm.oom_kill_allocating_task` has words of its own.
+    if let Some(rest) = text.strip_prefix("Out of memory")
+        && let Some(rest) =
+            rest.strip_prefix(" (oom_kill_allocating_task)").unwrap_or(rest).strip_prefix(": Killed process ")
+    {
+        return killed(rest, true).map(Line::Killed);
+    }
+    if text.starts_with("Tasks in ") && text.ends_with(" are going to be killed due to memory.oom.group set") {
+        return Some(Line::GroupKill);
+    }
+    if text.starts_with("Memory cgroup stats for ") && text.ends_with(':') {
+        return Some(Line::StatBegins);
+    }
+    if let Some(rest) = text.strip_prefix("kmem: usage ") {
+        let kib: u64 = rest.split_once("kB")?.0.parse().ok()?;
+        return Some(Line::KernelMemory(kib.saturating_mul(1024)));
     }
     if text.contains("ut of memory: OOM victim ") && text.ends_with(" is already exiting. Skip killing the task") {
         return Some(Line::Skipped);
@@ -103,7 +161,9 @@ fn line(text: &str) -> Option<Line> {
         let kib = |n: &str| n.parse::<u64>().ok().map(|n| n.saturating_mul(1024));
         return Some(Line::Usage { usage: kib(usage)?, limit: kib(limit)?, hits: hits.trim().parse().ok()? });
     }
-    let inside = text.strip_prefix('[')?;
+    let Some(inside) = text.strip_prefix('[') else {
+        return stat(text).map(Line::Stat);
+    };
     match inside.trim_start().strip_prefix("pid") {
         Some(columns) => {
             let columns = columns.trim_start().strip_prefix(']')?;
@@ -113,16 +173,38 @@ fn line(text: &str) -> Option<Line> {
     }
 }
 
+/// `anon 1234`: a line of `memory.stat`, or many in one record (before 6.6), whose line feeds are escaped; the last of many may be cut.
+fn stat(text: &str) -> Option<Vec<(String, u64)>> {
+    let pair = |line: &str| {
+        let (key, value) = line.split_once(' ')?;
+        let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        Some((key.to_string(), value.parse().ok().filter(|_: &u64| is_key)?))
+    };
+    let mut lines = text.split("\\x0a");
+    let first = pair(lines.next()?)?;
+    Some(std::iter::once(first).chain(lines.filter_map(pair)).collect())
+}
+
 /// `oom-kill:constraint=…,task_memcg=GROUP,task=NAME,pid=N,uid=N`: from the right, for names and groups may hold commas.
 fn chosen(fields: &str) -> Option<Line> {
     let (rest, uid) = fields.rsplit_once(",uid=")?;
     uid.trim().parse::<u32>().ok()?;
     let (rest, pid) = rest.rsplit_once(",pid=")?;
     // A name has 15 bytes at most, so that `,task=` cannot stand in it twice with another key between.
-    let (rest, _name) = rest.split_once(",task=")?;
+    let (rest, name) = rest.split_once(",task=")?;
     let (rest, group) = rest.rsplit_once(",task_memcg=")?;
-    let limited = rest.rsplit_once(",oom_memcg=").map(|(_, group)| unescaped(group));
-    Some(Line::Chosen { pid: pid.parse().ok()?, limited, group: unescaped(group) })
+    let constraint = match rest.rsplit_once(",oom_memcg=") {
+        Some((_, group)) => Constraint::Group { group: unescaped(group) },
+        None => match rest.strip_prefix("constraint=").and_then(|rest| rest.split(',').next()) {
+            Some("CONSTRAINT_CPUSET") => {
+                let cpuset = rest.split_once(",cpuset=").and_then(|(_, rest)| rest.rsplit_once(",mems_allowed="));
+                Constraint::Cpuset { cpuset: cpuset.map_or(String::new(), |(cpuset, _)| unescaped(cpuset)) }
+            }
+            Some("CONSTRAINT_MEMORY_POLICY") => Constraint::MemoryPolicy,
+            _ => Constraint::Machine,
+        },
+    };
+    Some(Line::Chosen { pid: pid.parse().ok()?, name: unescaped(name), constraint, group: unescaped(group) })
 }
 
 /// `N (NAME) total-vm:1kB, anon-rss:1kB, file-rss:1kB, shmem-rss:1kB, UID:0 pgtables:1kB oom_score_adj:0`
@@ -136,10 +218,12 @@ fn killed(text: &str, machine: bool) -> Option<Killed> {
         pid: pid.parse().ok()?,
         name: unescaped(name),
         held: kib("anon-rss:")?.saturating_add(kib("shmem-rss:").unwrap_or(0)),
+        shmem: kib("shmem-rss:"),
         file: kib("file-rss:")?,
         page_tables: kib("pgtables:"),
         oom_score_adj: after("oom_score_adj:").and_then(adj),
         machine,
+        killed_with: None,
     })
 }
 
@@ -195,10 +279,12 @@ mod tests {
                 pid: 32504,
                 name: read.into(),
                 held: 20356 * 1024,
+                shmem: Some(4 * 1024),
                 file: 776 * 1024,
                 page_tables: Some(80 * 1024),
                 oom_score_adj: Some(-3),
                 machine: false,
+                killed_with: None,
             };
             assert_eq!(killed_of(&text), expected);
         }
@@ -212,14 +298,52 @@ mod tests {
     fn the_chosen_one_and_whose_limit_it_was_are_read_from_the_right() {
         let read = |text: &str| read(format!("6,1361,671642800,-;oom-kill:{text}").as_bytes());
         let ours = "constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/a,task_memcg=/a/leaf,task=x,pid=1,pid=32504,uid=0";
-        let chosen = |limited: Option<&str>, group: &str| Line::Chosen {
+        let chosen = |constraint, name: &str| Line::Chosen {
             pid: 32504,
-            limited: limited.map(String::from),
-            group: group.into(),
+            name: name.into(),
+            constraint,
+            group: "/a/leaf".into(),
         };
-        assert_eq!(read(ours), Some(chosen(Some("/a"), "/a/leaf")));
-        let machine = "constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/a/leaf,task=x,pid=32504,uid=0";
-        assert_eq!(read(machine), Some(chosen(None, "/a/leaf")));
+        let group = || Constraint::Group { group: "/a".into() };
+        assert_eq!(read(ours), Some(chosen(group(), "x,pid=1")));
+        assert_eq!(read(&ours.replace("CONSTRAINT_MEMCG", "CONSTRAINT_NONE")), Some(chosen(group(), "x,pid=1")), "5.0");
+        let global = |constraint: &str, cpuset: &str| {
+            read(&format!(
+                "constraint={constraint},nodemask=(null),cpuset={cpuset},mems_allowed=0,global_oom,task_memcg=/a/leaf,task=x,pid=32504,uid=0"
+            ))
+        };
+        assert_eq!(global("CONSTRAINT_NONE", "/"), Some(chosen(Constraint::Machine, "x")));
+        assert_eq!(
+            global("CONSTRAINT_CPUSET", "/b,c"),
+            Some(chosen(Constraint::Cpuset { cpuset: "/b,c".into() }, "x"))
+        );
+        assert_eq!(global("CONSTRAINT_MEMORY_POLICY", "/"), Some(chosen(Constraint::MemoryPolicy, "x")));
+    }
+
+    #[test]
+    fn memory_stat_is_read_line_by_line_and_as_one_record() {
+        let read = |text: &str| read(format!("6,1,2,-;{text}").as_bytes());
+        let pairs =
+            |pairs: &[(&str, u64)]| Some(Line::Stat(pairs.iter().map(|(key, n)| ((*key).into(), *n)).collect()));
+        assert_eq!(read("anon 62312448"), pairs(&[("anon", 62_312_448)]));
+        assert_eq!(read(r"anon 1\x0afile 2\x0asock 3\x0ashme"), pairs(&[("anon", 1), ("file", 2), ("sock", 3)]));
+        assert_eq!(
+            read("kmem: usage 54196kB, limit 9007199254740988kB, failcnt 0"),
+            Some(Line::KernelMemory(54196 << 10))
+        );
+        assert_eq!(read("Memory cgroup stats for /sandtop/1:"), Some(Line::StatBegins));
+        for other in ["usb 1", "x y", "anon -1", "a b c", "Modules 7"] {
+            assert!(read(other).is_none() || other == "usb 1", "{other}");
+        }
+    }
+
+    #[test]
+    fn a_global_kill_of_the_one_who_asked_is_a_kill_and_a_quotation_is_none() {
+        let numbers = "total-vm:1kB, anon-rss:2kB, file-rss:3kB, shmem-rss:0kB, UID:0 pgtables:1kB oom_score_adj:0";
+        let asked = format!("3,1,1,-;Out of memory (oom_kill_allocating_task): Killed process 5 (x) {numbers}");
+        assert!(killed_of(&asked).machine);
+        let quoted = format!("3,1,1,-;monitor: Memory cgroup out of memory: Killed process 5 (x) {numbers}");
+        assert_eq!(read(quoted.as_bytes()), None);
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Bounds {
     }
 
     fn dump(&mut self, dump: &mut OomDump) {
-        if let Scope::Inside { group } | Scope::Above { group } = &mut dump.scope {
+        if let Scope::Inside { group } | Scope::Above { group } | Scope::Cpuset { cpuset: group } = &mut dump.scope {
             cut(group, SENTENCE);
         }
         if let Some(asker) = &mut dump.asker {

@@ -14,7 +14,7 @@ use super::{
     words::{self, Number, numbers},
 };
 use crate::{
-    result::{self, LimitValue, ProcessDocument, RunDocument},
+    result::{self, LimitValue, ProcessDocument, RunDocument, series},
     sentences::{Language, moment_at},
     session::Run,
     units::size,
@@ -158,19 +158,26 @@ fn key_numbers(out: &mut String, told: &RunDocument) {
 
 /// The kills, each folded but for the last.
 fn stories(out: &mut String, told: &RunDocument) {
-    let shown = &told.stories[told.stories.len().saturating_sub(STORIES)..];
+    let all = series(&told.stories);
+    let (hidden, shown) = all.split_at(all.len().saturating_sub(STORIES));
     let Some(last) = shown.len().checked_sub(1) else { return };
     out.push_str("<h2>Why it was killed</h2>\n");
-    if told.stories.len() > shown.len() {
-        let before = (told.stories.len() - shown.len()) as u64;
+    let before = hidden.iter().flat_map(|same| same.iter()).map(|story| story.kills).sum();
+    if before > 0 {
         let _ = writeln!(out, "<p class=\"what\">{}</p>", html(&Language::English.more_kills(before)));
     }
-    for (n, story) in shown.iter().enumerate() {
+    for (n, same) in shown.iter().enumerate() {
         let open = if n == last { " open" } else { "" };
-        let Some((head, facts)) = story.text.split_first() else { continue };
+        let Some((story, (_, facts))) = same.last().and_then(|story| Some((story, story.text.split_first()?))) else {
+            continue;
+        };
+        let head = Language::English.series(same);
         let at = number(story.at_seconds);
-        let _ =
-            writeln!(out, "<details class=\"story\" data-story=\"{at}\"{open}><summary>{}</summary>\n<dl>", html(head));
+        let _ = writeln!(
+            out,
+            "<details class=\"story\" data-story=\"{at}\"{open}><summary>{}</summary>\n<dl>",
+            html(&head)
+        );
         for (about, fact) in facts.iter().filter_map(|fact| fact.split_once(": ")) {
             let _ = writeln!(out, "<dt>{about}</dt><dd>{}</dd>", html(fact));
         }

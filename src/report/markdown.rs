@@ -10,7 +10,7 @@ use super::{
     words::{self, numbers},
 };
 use crate::{
-    result::{self, RunDocument},
+    result::{self, RunDocument, series},
     sentences::{Language, moment, moment_at},
     session::{Run, Session},
 };
@@ -90,17 +90,20 @@ fn section(out: &mut String, source: &Source, run: &Run, told: &RunDocument) {
 
 /// The kills: the last whole, the others by who and when.
 fn stories(out: &mut String, told: &RunDocument) {
-    let Some((last, before)) = told.stories.split_last() else { return };
-    let more = before.len().saturating_sub(STORIES);
+    let all = series(&told.stories);
+    let Some((last, before)) = all.split_last() else { return };
+    let (hidden, before) = before.split_at(before.len().saturating_sub(STORIES));
+    let more = hidden.iter().flat_map(|same| same.iter()).map(|story| story.kills).sum();
     out.push('\n');
     if more > 0 {
-        let _ = writeln!(out, "- {}", Language::English.more_kills(more as u64));
+        let _ = writeln!(out, "- {}", Language::English.more_kills(more));
     }
-    for story in &before[more..] {
-        let _ = writeln!(out, "- {}", markdown(story.text.first().map_or("", String::as_str)));
+    for same in before {
+        let _ = writeln!(out, "- {}", markdown(&Language::English.series(same)));
     }
-    for (n, line) in last.text.iter().enumerate() {
-        let _ = writeln!(out, "{}- {}", if n == 0 { "" } else { "  " }, markdown(line));
+    let _ = writeln!(out, "- {}", markdown(&Language::English.series(last)));
+    for line in last.last().into_iter().flat_map(|story| story.text.iter().skip(1)) {
+        let _ = writeln!(out, "  - {}", markdown(line));
     }
 }
 

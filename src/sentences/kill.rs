@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use super::{Language, count, duration, moment};
 use crate::{
-    event::{Above, Asker, Controller, Killer, Scope, Victim},
-    session::{InLine, Run, Source, Story, Who},
+    event::{Above, Asker, Charged, Controller, Killer, Scope, Victim},
+    session::{GroupKill, InLine, PassedOver, Run, Source, Story, Who},
     units::{Limit, size},
 };
 
 /// How many that stood beside the victim are named.
 const NAMED: usize = 4;
+
+/// How many that were killed with the victim are named.
+const OTHERS: usize = 10;
+
+/// What is less than this, in bytes, is not worth a word.
+const WORTH: u64 = 1 << 20;
 
 /// The story of a kill: one sentence, and facts with a label each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +30,16 @@ pub struct Told {
 impl Language {
     /// `stress (pid 3) held 99.4M`.
     pub(super) fn victim(self, victim: &Victim) -> String {
-        format!("{} held {}", self.process(&victim.name, victim.pid, victim.host_pid), size(victim.held))
+        let who = self.process(&victim.name, victim.pid, victim.host_pid);
+        format!("{who} held {}", self.amount_held(victim.held, victim.shmem))
+    }
+
+    /// `50M, 48M of it shared memory`: others that have the same pages mapped hold them too.
+    pub(super) fn amount_held(self, held: u64, shmem: Option<u64>) -> String {
+        match shmem.filter(|shmem| *shmem >= WORTH && *shmem >= held / 10) {
+            Some(shmem) => format!("{}, {} of it shared memory", size(held), size(shmem)),
+            None => size(held),
+        }
     }
 
     /// The same of one whom the kernel's log did not name.
@@ -54,6 +69,9 @@ impl Language {
             Some(Scope::Machine) => {
                 format!("not for its own limit of {limit}: the whole machine had run out of memory")
             }
+            Some(scope @ (Scope::Cpuset { .. } | Scope::MemoryPolicy)) => {
+                format!("not for its own limit of {limit}: {}", self.nodes(scope))
+            }
         };
         match count {
             0 | 1 => format!("OOM kill: {who}; {why}"),
@@ -68,6 +86,15 @@ impl Language {
             Scope::Inside { group } => format!("that of {group}, inside the sandbox"),
             Scope::Above { group } => format!("that of {group}, above the sandbox"),
             Scope::Machine => "none, the machine had run out of memory".into(),
+            Scope::Cpuset { .. } | Scope::MemoryPolicy => format!("none, {}", self.nodes(scope)),
+        }
+    }
+
+    /// That some of the machine's nodes had run out of memory, and which.
+    fn nodes(self, scope: &Scope) -> String {
+        match scope {
+            Scope::Cpuset { cpuset } => format!("the memory nodes that the cpuset {cpuset} allows had run out"),
+            _ => "the memory nodes that the asker's memory policy allows had run out".into(),
         }
     }
 
@@ -76,6 +103,7 @@ impl Language {
         match scope {
             Some(Scope::Above { group }) => format!(" (the limit of {group} above was met)"),
             Some(Scope::Machine) => " (the whole machine had run out of memory)".into(),
+            Some(scope @ (Scope::Cpuset { .. } | Scope::MemoryPolicy)) => format!(" ({})", self.nodes(scope)),
             Some(Scope::Inside { group }) => format!(" (the limit of {group} inside was met)"),
             Some(Scope::Own) | None => String::new(),
         }
@@ -131,6 +159,7 @@ impl Language {
                 facts.push(("started by", who.parents.iter().map(of).collect::<Vec<_>>().join(", by ")));
             }
         }
+        facts.extend(self.killed_with(story).map(|others| ("killed with it", others)));
         facts.push(("limit met", self.limit_met(story, run)));
         if let Some(Asker { host_pid, pid, name }) = &story.asker {
             let asker = self.process(name, *pid, *host_pid);
@@ -139,10 +168,76 @@ impl Language {
             facts.push(("asked for more", said));
         }
         facts.push(("before, after", self.before_after(story)));
-        facts.extend(self.shared(story).map(|shared| ("nobody's", shared)));
+        facts.extend(self.charged(story).map(|charged| ("in use by", charged)));
+        facts.extend(self.shared(story).map(|shared| ("not freed", shared)));
         facts.extend(self.why(story).map(|why| ("why that one", why)));
         facts.push(("sources", self.sources(story, run)));
-        Told { head: format!("OOM kill of {named} at {at}"), facts }
+        let others = match (story.group_kill, story.processes().saturating_sub(1)) {
+            (None, _) | (_, 0) => String::new(),
+            (Some(_), 1) => " and 1 other process".to_string(),
+            (Some(_), n) => format!(" and {n} other processes"),
+        };
+        Told { head: format!("OOM kill of {named}{others} at {at}"), facts }
+    }
+
+    /// Who was killed with the one that was chosen, and why.
+    fn killed_with(self, story: &Story) -> Option<String> {
+        let why = match story.group_kill? {
+            GroupKill::Kernel => "memory.oom.group was set: the kernel chose one and killed all of its group",
+            GroupKill::Sandtop => {
+                "--oom group: sandtop killed the rest of the workload, which cgroup v1 cannot do itself"
+            }
+        };
+        let named = |other: &crate::session::Other| {
+            format!("{} {}", self.process(&other.name, other.pid, other.host_pid), size(other.held))
+        };
+        let mut others: Vec<String> = story.others.iter().take(OTHERS).map(named).collect();
+        match (others.len() as u64, story.processes().saturating_sub(1)) {
+            (_, 0) => return None,
+            (0, n) => others.push(format!("{} that nothing names", count(n, "process"))),
+            (some, n) if some < n => others.push(format!("and {} more", n - some)),
+            _ => {}
+        }
+        Some(format!("{}; {why}", others.join(", ")))
+    }
+
+    /// Where the limit went, part by part and each page once, and what of each part the kill gave back.
+    fn charged(self, story: &Story) -> Option<String> {
+        let (before, _) = story.charged?;
+        let after = story.charged_after.map(|(_, charged)| charged);
+        let part = |name: &str, of: fn(&Charged) -> Option<u64>, detail: String| {
+            let (then, now) = (of(&before)?, after.as_ref().and_then(of));
+            let freed = now.map(|now| then.saturating_sub(now)).filter(|freed| *freed >= WORTH);
+            let freed = match freed {
+                Some(freed) if then - freed < WORTH => ", freed by the kill".to_string(),
+                Some(freed) => format!(", {} of it freed by the kill", size(freed)),
+                None => String::new(),
+            };
+            (then >= WORTH).then(|| format!("{name} {}{detail}{freed}", size(then)))
+        };
+        let some = |name: &str, bytes: Option<u64>| {
+            bytes.filter(|bytes| *bytes >= WORTH).map(|bytes| format!("{name} {}", size(bytes)))
+        };
+        let details = |details: Vec<Option<String>>| {
+            let details: Vec<String> = details.into_iter().flatten().collect();
+            if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) }
+        };
+        let kernel = details(vec![
+            some("pipes, sockets, open files and other unreclaimable slab", before.slab_unreclaimable),
+            some("dentries, inodes and other reclaimable slab", before.slab_reclaimable),
+            some("page tables", before.page_tables),
+            some("stacks of threads", before.stacks),
+        ]);
+        let cache = details(vec![some("not on the disk yet", before.unwritten)]);
+        let parts = [
+            part("processes", |c| c.anon, String::new()),
+            part("shared memory and tmpfs", |c| c.shmem, String::new()),
+            part("the kernel", |c| c.kernel, kernel),
+            part("network buffers", |c| c.sock, String::new()),
+            part("file cache that was not reclaimed", |c| c.file, cache),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
     }
 
     fn held(self, who: &Who, story: &Story) -> String {
@@ -154,19 +249,25 @@ impl Language {
             }
             Some(limit) => {
                 let share = u128::from(who.held) * 100 / u128::from(limit);
-                format!("{}, {share}% of the limit of {}", size(who.held), size(limit))
+                format!("{}, {share}% of the limit of {}", self.amount_held(who.held, who.shmem), size(limit))
             }
-            None => size(who.held),
+            None => self.amount_held(who.held, who.shmem),
         }
     }
 
-    /// What no kill gives back.
+    /// Shared memory that the kill did not free.
     fn shared(self, story: &Story) -> Option<String> {
-        let shared = story.shmem.filter(|shared| *shared >= (1 << 20) && *shared >= story.before.usage / 10)?;
-        Some(format!(
-            "{} of it were shared memory or files in tmpfs (/dev/shm, /tmp): no kill gives those back",
-            size(shared)
-        ))
+        let worth = |shared: &u64| *shared >= WORTH && *shared >= story.before.usage / 10;
+        let before = story.charged?.0.shmem.filter(worth)?;
+        match story.shmem_left() {
+            None => Some(format!("whether the {} of shared memory and tmpfs were freed was not seen", size(before))),
+            Some(left) => Some(left).filter(worth).map(|left| {
+                format!(
+                    "{} of shared memory or files in tmpfs (/dev/shm, /tmp) are still charged after the kill",
+                    size(left)
+                )
+            }),
+        }
     }
 
     fn limit_met(self, story: &Story, run: &Run) -> String {
@@ -205,51 +306,79 @@ impl Language {
     /// Why the kernel took that one: what it weighed.
     fn why(self, story: &Story) -> Option<String> {
         let (who, _) = story.who.as_ref()?;
-        let (line, _) = &story.line;
-        let place = line.iter().position(|of| of.host_pid == who.host_pid);
+        let (line, source) = &story.line;
+        let victim = line.iter().find(|of| of.host_pid == who.host_pid);
         let others: Vec<String> = line
             .iter()
             .filter(|of| of.host_pid != who.host_pid)
             .take(NAMED)
             .map(|of| format!("{} {}", self.process(&of.name, of.pid, of.host_pid), self.badness(of)))
             .collect();
-        let more = story.more + line.len().saturating_sub(usize::from(place.is_some())).saturating_sub(others.len());
+        let more = story.more + line.len().saturating_sub(usize::from(victim.is_some())).saturating_sub(others.len());
         let beside = match (others.len(), more) {
             (0, _) => "; nobody stood beside it".to_string(),
             (_, 0) => format!("; beside it: {}", others.join(", ")),
             (_, n) => format!("; beside it: {}, and {n} more", others.join(", ")),
         };
-        let line_is_kernels = story.line.1 == Source::KernelLog;
-        Some(match place.map(|n| (n, &line[n])) {
-            Some((0, first)) => {
-                // Resident memory counts whole, also what another group is charged for.
-                let limit = story.limit.bytes().and_then(|limit| i64::try_from(limit).ok());
-                let over = limit.is_some_and(|limit| first.badness > limit && first.oom_score_adj == 0);
-                let files = if over { ", with files that are charged elsewhere" } else { "" };
-                format!(
-                    "the largest badness (memory, page tables, oom_score_adj): {}{files}{beside}",
-                    self.badness(first)
-                )
+        let Some(victim) = victim else { return Some(format!("it lived too shortly to be seen{beside}")) };
+        let larger = |of: &&InLine| of.host_pid != who.host_pid && of.badness > victim.badness;
+        let why_not: Vec<Option<PassedOver>> = line.iter().filter(larger).map(|of| of.passed_over).collect();
+        let parts = self.badness_parts(story, victim);
+        Some(match (&why_not[..], source) {
+            ([], _) => format!("the largest badness: {parts}{beside}"),
+            (larger, _) if larger.iter().all(Option::is_some) => {
+                format!("the largest badness of those that the kernel could take: {parts}{beside}")
             }
-            // In the kernel's own table those before it could not be taken: spared, dying, or not yet another program (vfork).
-            Some((_, of)) if line_is_kernels => {
-                format!("badness {}; those with more were passed over by the kernel{beside}", self.badness(of))
-            }
-            Some((_, of)) => format!("badness {} when last seen, a moment before{beside}", self.badness(of)),
-            None => format!("it lived too shortly to be seen{beside}"),
+            // In the kernel's own table those before it could not be taken: dying, or not yet another program (vfork).
+            (_, Source::KernelLog) => format!("badness {parts}; the kernel passed over those with more{beside}"),
+            // What was seen of the others is as old, and they may have shrunk.
+            _ => format!("badness {parts} when last seen, a moment before{beside}, by the same look"),
         })
     }
 
+    /// `86.6M (56.5M resident, 30M swapped out, 124K page tables)`: parts that add up.
+    fn badness_parts(self, story: &Story, of: &InLine) -> String {
+        let parts = &of.parts;
+        let some = |bytes: u64, name: &str| (bytes > 0).then(|| format!("{} {name}", size(bytes)));
+        let adjusted = (parts.adjusted != 0)
+            .then(|| format!("{} for oom_score_adj {}", self.signed(parts.adjusted), of.oom_score_adj));
+        let growth = u64::try_from(parts.growth).ok().filter(|growth| *growth > 0);
+        // Resident memory counts whole, also what another group is charged for.
+        let elsewhere = story.limit.bytes().is_some_and(|limit| parts.resident > limit);
+        let resident = if elsewhere { "resident, some of it charged to other groups" } else { "resident" };
+        let said: Vec<String> = [
+            some(parts.resident, resident),
+            some(parts.swapped, "swapped out"),
+            some(parts.page_tables, "page tables"),
+            adjusted,
+            growth.map(|growth| format!("{} that it was about to take", size(growth))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let sum = self.signed(of.badness);
+        if said.is_empty() { sum } else { format!("{sum} ({})", said.join(", ")) }
+    }
+
+    fn signed(self, bytes: i64) -> String {
+        let sign = if bytes < 0 { "-" } else { "" };
+        format!("{sign}{}", size(bytes.unsigned_abs()))
+    }
+
     fn badness(self, of: &InLine) -> String {
-        let adj = match of.oom_score_adj {
-            0 => String::new(),
-            adj => format!(" (oom_score_adj {adj})"),
-        };
-        let value = match of.badness {
-            less if less < 0 => format!("-{}", size(less.unsigned_abs())),
-            some => size(some.unsigned_abs()),
-        };
-        value + &adj
+        let adj = (of.oom_score_adj != 0).then(|| format!("oom_score_adj {}", of.oom_score_adj));
+        let passed = of.passed_over.map(|why| match why {
+            PassedOver::KilledBefore => "killed a moment before".to_string(),
+            PassedOver::Exiting => "exiting".to_string(),
+            PassedOver::Spared => "never taken".to_string(),
+        });
+        let said: Vec<String> = adj.into_iter().chain(passed).collect();
+        let value = if of.passed_over == Some(PassedOver::Spared) { String::new() } else { self.signed(of.badness) };
+        match (value.is_empty(), said.is_empty()) {
+            (false, true) => value,
+            (false, false) => format!("{value} ({})", said.join(", ")),
+            (true, _) => format!("({})", said.join(", ")),
+        }
     }
 
     /// Where the facts are from: each source once.

@@ -1,10 +1,7 @@
 //! The story of a run's kills, from its document: for a page that is read when the run is long over.
 
 use super::{Language, count, moment_at, processes};
-use crate::{
-    result::{EventDocument, RunDocument, WhoDocument},
-    units::size,
-};
+use crate::result::{EventDocument, RunDocument, StoryDocument, WhoDocument};
 
 /// How many victims are named.
 const NAMED: usize = 10;
@@ -12,7 +9,8 @@ const NAMED: usize = 10;
 impl Language {
     /// Whom the OOM killer took, and when, in sentences; none where it took nobody.
     pub fn story(self, run: &RunDocument) -> Vec<String> {
-        let kills = run.oom_kills.unwrap_or(0).max(run.victims.len() as u64);
+        // The kernel counts the one that it chose of a group twice.
+        let kills = run.oom_kills.unwrap_or(0).saturating_sub(run.oom_kills_repeated).max(run.victims.len() as u64);
         if kills == 0 {
             return Vec::new();
         }
@@ -21,6 +19,22 @@ impl Language {
         let killed = run.events.iter().filter(|event| event.kind == "oom_kill");
         told.extend(hit.chain(killed).map(|event| self.told_event(event)));
         told
+    }
+
+    /// The heading of kills that are one story: the same program, started by the same process.
+    pub fn series(self, stories: &[StoryDocument]) -> String {
+        let (Some(first), Some(last)) = (stories.first(), stories.last()) else { return String::new() };
+        if stories.len() == 1 {
+            return last.text.first().cloned().unwrap_or_default();
+        }
+        let victim = last.victim.as_ref();
+        let name = victim.map_or("a process", |victim| &victim.name);
+        let parent = stories.iter().rev().find_map(|story| story.victim.as_ref()?.parents.first());
+        let parent = parent
+            .map(|parent| format!(", started by {}", self.process(&parent.name, parent.pid, parent.host_pid)))
+            .unwrap_or_default();
+        let [from, to] = [first, last].map(|story| moment_at(story.at_seconds));
+        format!("{} OOM kills of {name}{parent}, from {from} to {to}; the last of them", stories.len())
     }
 
     /// An event with its moment, as a line.
@@ -36,7 +50,8 @@ impl Language {
             // The log cannot be read: what the stories found out without it.
             let seen = run.stories.iter().filter_map(|story| story.victim.as_ref()).take(NAMED);
             let told = |who: &WhoDocument| {
-                format!("{} held {}", self.process(&who.name, who.pid, who.host_pid), size(who.held_bytes))
+                let held = self.amount_held(who.held_bytes, who.shmem_bytes);
+                format!("{} held {held}", self.process(&who.name, who.pid, who.host_pid))
             };
             named = seen.map(told).collect();
         }

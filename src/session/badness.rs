@@ -5,7 +5,7 @@
 //! that shares its parent's memory until it becomes another program (vfork) is passed over by the kernel; on v2 a machine whose
 //! vm.swappiness is 0 counts no swap as room. Refuses: processes outside the sandbox.
 
-use super::{Row, Run};
+use super::{Row, Run, story::BadnessParts};
 use crate::{
     event::{Controller, ProcessUsage},
     units::{Limit, page_size},
@@ -49,6 +49,19 @@ impl Candidate<'_> {
         self.row.process.usage.page_tables.is_some()
     }
 
+    /// What it consists of.
+    pub fn parts(&self) -> BadnessParts {
+        let usage = &self.row.process.usage;
+        let whole = |bytes: u64| bytes / page_size() * page_size();
+        BadnessParts {
+            resident: whole(usage.counted.unwrap_or(usage.rss)),
+            swapped: whole(usage.swap.unwrap_or(0)),
+            page_tables: whole(page_tables(usage)),
+            adjusted: self.adj_bytes(),
+            growth: in_bytes(self.grows),
+        }
+    }
+
     fn then(&self) -> i64 {
         self.badness.saturating_add(self.grows)
     }
@@ -58,7 +71,10 @@ impl Run {
     /// The living processes that the OOM killer can take under the limit that holds, the first in line first; empty when the run is over. Who is
     /// first is taken when memory runs out.
     pub fn line(&self) -> Vec<Candidate<'_>> {
-        if self.ended.is_some() { Vec::new() } else { line_under(self, self.limit) }
+        let mut line = if self.ended.is_some() { Vec::new() } else { line_under(self, self.limit) };
+        // Who is exiting, or was killed, has its memory on the way back.
+        line.retain(|candidate| !candidate.row.process.usage.exiting && !candidate.row.oom_killed);
+        line
     }
 
     /// Who is taken when this run's limit leaves no room any more; `None` where nobody can be, and without a limit.

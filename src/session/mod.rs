@@ -41,7 +41,7 @@ pub use row::Row;
 pub use run::{Mark, Run};
 pub use stall::{Stall, Stalls};
 pub use stories::Stories;
-pub use story::{InLine, Moment, Source, Story, Who};
+pub use story::{BadnessParts, GroupKill, InLine, Moment, Other, PassedOver, Source, Story, Who};
 pub use verdict::{Parts, Verdict, Whom};
 
 /// How many entries the log keeps.

@@ -389,6 +389,9 @@ impl Run {
             row.oom_killed = true;
         }
         self.named += 1;
+        if victim.killed_with == Some(victim.host_pid) {
+            return Vec::new(); // it is named already
+        }
         if self.victims.len() == VICTIMS_KEPT {
             self.victims.remove(0);
         }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::{
     Run, badness,
-    story::{InLine, Moment, Source, Story, Who},
+    story::{BadnessParts, GroupKill, InLine, Moment, Other, PassedOver, Source, Story, Who},
 };
 use crate::{
-    event::{Controller, OomDump, Sample, Scope, Started, Tabled, Victim},
+    event::{Charged, Controller, MemoryStat, OomDump, Process, Sample, Scope, Started, Stopped, Tabled, Victim},
     units::{Limit, page_size},
 };
 
@@ -19,6 +19,12 @@ const KEPT: usize = 256;
 
 /// How many are kept that stood beside the victim.
 const BESIDE: usize = 8;
+
+/// How many are kept that were killed with it.
+const OTHERS: usize = 64;
+
+/// Whose kill was told so long ago is dying still, or its pid is another one's.
+const KILLED_BEFORE: Duration = Duration::from_secs(10);
 
 /// How much of the past a story keeps, and as how many points at most.
 const PAST: Duration = Duration::from_secs(10);
@@ -37,8 +43,10 @@ const KILL_AND_DEATH: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug, Default)]
 pub struct Stories {
     told: Vec<Story>,
-    /// How many there were in all.
+    /// How many kills have a story, kept or not.
     count: u64,
+    /// How many of those count a process a second time.
+    repeated: u64,
     /// A dump whose victim was not named yet.
     dump: Option<OomDump>,
     /// When limit hits were last seen to rise.
@@ -51,9 +59,14 @@ impl Stories {
         &self.told
     }
 
-    /// How many came before those.
+    /// How many kills came before those.
     pub fn forgotten(&self) -> u64 {
-        self.count.saturating_sub(self.told.len() as u64)
+        self.count.saturating_sub(self.told.iter().map(|story| story.kills).sum())
+    }
+
+    /// How many kills of the kernel's count are of processes that it had counted before.
+    pub fn repeated(&self) -> u64 {
+        self.repeated
     }
 
     /// Whose limit the newest kill was for, where that is known.
@@ -65,7 +78,7 @@ impl Stories {
         if self.told.len() == KEPT {
             self.told.remove(0);
         }
-        self.count = self.count.saturating_add(1);
+        self.count = self.count.saturating_add(story.kills);
         self.told.push(story);
         let last = self.told.len() - 1;
         &mut self.told[last]
@@ -75,7 +88,9 @@ impl Stories {
     pub(super) fn memory(&self) -> usize {
         let of = |story: &Story| {
             let who = story.who.as_ref().map_or(0, |(who, _)| who.command.len() + 64 * who.parents.len());
-            size_of::<Story>() + who + story.line.0.len() * 80 + size_of_val(&story.past[..])
+            let line = story.line.0.len() * (size_of::<InLine>() + 32);
+            let others = story.others.len() * (size_of::<Other>() + 32);
+            size_of::<Story>() + who + line + others + size_of_val(&story.past[..])
         };
         self.told.iter().map(of).sum()
     }
@@ -95,13 +110,36 @@ impl Run {
         // Those that were named before they were counted happened when they were.
         let before = self.oom_kills().unwrap_or(0);
         if sample.oom_kills.unwrap_or(0) > before {
-            let uncounted = usize::try_from(self.stories.count.saturating_sub(before)).unwrap_or(0);
-            self.stories.told.iter_mut().rev().take(uncounted).for_each(|story| story.at = at);
+            let mut uncounted = self.stories.count.saturating_sub(before);
+            for story in self.stories.told.iter_mut().rev() {
+                if uncounted == 0 {
+                    break;
+                }
+                uncounted = uncounted.saturating_sub(story.kills);
+                story.at = at;
+            }
         }
         // Where the counter leapt, the newest have a story, and the others are counted.
         let kills = sample.oom_kills.unwrap_or(0).max(self.stories.count);
-        let missing = (kills - self.stories.count).min(KEPT as u64);
+        let mut missing = (kills - self.stories.count).min(KEPT as u64);
         self.stories.count = kills - missing;
+        if self.settings.oom_group == Some(true) && missing > 0 {
+            // The kernel takes all of them for the first, and counts one by one.
+            let story = match self.stories.told.last_mut().filter(|story| at.saturating_sub(story.at) <= HIT_AND_KILL) {
+                Some(story) => story,
+                None => {
+                    missing -= 1;
+                    let story = self.story(at);
+                    self.stories.open(story)
+                }
+            };
+            story.kills += missing;
+            if story.kills > 1 {
+                story.group_kill = Some(GroupKill::Kernel);
+            }
+            self.stories.count += missing;
+            missing = 0;
+        }
         for _ in 0..missing {
             let story = self.story(at);
             self.stories.open(story);
@@ -122,12 +160,34 @@ impl Run {
             }
             story.judge(own, tighter.as_ref().filter(|_| at > story.at));
         }
+        self.charged_after(at, moment, sample.stat);
+    }
+
+    /// What is still charged after the newest kill: at the lowest usage of the moment that follows, or whenever that is known first.
+    fn charged_after(&mut self, at: Duration, moment: Moment, stat: Option<MemoryStat>) {
+        let (Some(stat), Some(newest)) = (stat, self.stories.told.last().map(|story| story.at)) else { return };
+        for story in self.stories.told.iter_mut().rev().take_while(|story| story.at == newest) {
+            let after = at.saturating_sub(story.at);
+            let lower = match story.charged_after {
+                None => after <= KILL_AND_DEATH,
+                Some((then, _)) => after <= AFTERMATH && moment.usage <= then.usage,
+            };
+            if at > story.at && lower {
+                story.charged_after = Some((moment, charged(stat)));
+            }
+        }
     }
 
     /// The kernel named a victim.
     pub(super) fn victim_named(&mut self, at: Duration, victim: &Victim) {
+        if let Some(chosen) = victim.killed_with
+            && self.killed_with(at, chosen, victim)
+        {
+            return;
+        }
         let who = self.who(victim.host_pid, &victim.name, victim.pid);
-        let who = Who { held: victim.held, oom_score_adj: victim.oom_score_adj.or(who.oom_score_adj), ..who };
+        let oom_score_adj = victim.oom_score_adj.or(who.oom_score_adj);
+        let who = Who { held: victim.held, shmem: victim.shmem, oom_score_adj, ..who };
         let dump = self.stories.dump.take().filter(|dump| dump.host_pid == victim.host_pid);
         let limit = self.limit_in_force();
         let new = self.story(at);
@@ -140,11 +200,18 @@ impl Run {
         let died = row.map(|row| row.died.unwrap_or(at)).unwrap_or_default();
         let told = self.stories.told.iter().enumerate().filter(|(_, story)| waits(story));
         let unnamed = told.min_by_key(|(_, story)| story.at.abs_diff(died)).map(|(place, _)| place);
-        let story = match unnamed {
-            Some(place) => &mut self.stories.told[place],
-            None => self.stories.open(new),
-        };
+        let place = unnamed.unwrap_or_else(|| {
+            self.stories.open(new);
+            self.stories.told.len() - 1
+        });
+        let story = &mut self.stories.told[place];
         story.who = Some((who, Source::KernelLog));
+        // What the kernel printed of it as it killed it is newer than any look at it.
+        let last_seen = last_seen.map(|seen| as_printed(seen, victim));
+        let placed = story.line.0.iter_mut().find(|of| of.host_pid == victim.host_pid);
+        if let (Some(of), Some(printed)) = (placed, &last_seen) {
+            of.clone_from(printed);
+        }
         if let Some(last) = last_seen.filter(|last| story.line.0.iter().all(|of| of.host_pid != last.host_pid)) {
             story.line.0.truncate(BESIDE - 1);
             story.line.0.push(last);
@@ -154,6 +221,45 @@ impl Run {
         }
         if let Some(dump) = dump {
             take_dump(story, dump, &self.started, limit);
+        }
+        self.mark_passed_over(place);
+    }
+
+    /// The kernel killed one with the process that it had chosen: that is the chosen one's story. Whether there is one.
+    fn killed_with(&mut self, at: Duration, chosen: i32, victim: &Victim) -> bool {
+        let told = &mut self.stories.told;
+        let Some(place) = told.iter().rposition(|story| story.is_of_chosen(chosen)) else { return false };
+        let story = &mut told[place];
+        story.group_kill = Some(GroupKill::Kernel);
+        if victim.host_pid == chosen {
+            story.repeated += 1;
+            self.stories.repeated += 1;
+        } else if !story.is_of(victim.host_pid) {
+            let Victim { host_pid, pid, held, ref name, .. } = *victim;
+            take_other(story, Other { host_pid, pid, name: name.clone(), held });
+        }
+        if story.named() > story.kills {
+            story.kills += 1;
+            // It was counted before it was named: there the count opened a story without a name.
+            let waits = |story: &Story| story.who.is_none() && at.saturating_sub(story.at) <= KILL_AND_DEATH;
+            match told.iter().position(waits) {
+                Some(place) => drop(told.remove(place)),
+                None => self.stories.count = self.stories.count.saturating_add(1),
+            }
+        }
+        true
+    }
+
+    /// Who stood beside the victim and could not be taken, though it may have weighed more.
+    fn mark_passed_over(&mut self, place: usize) {
+        let (before, rest) = self.stories.told.split_at_mut(place);
+        let Some(story) = rest.first_mut() else { return };
+        let (at, chosen) = (story.at, story.who.as_ref().map(|(who, _)| who.host_pid));
+        for of in story.line.0.iter_mut().filter(|of| Some(of.host_pid) != chosen) {
+            let killed = |earlier: &Story| at.saturating_sub(earlier.at) <= KILLED_BEFORE && earlier.is_of(of.host_pid);
+            if before.iter().any(killed) {
+                of.passed_over = Some(PassedOver::KilledBefore);
+            }
         }
     }
 
@@ -175,6 +281,7 @@ impl Run {
                 row.oom_killed = true;
             }
             self.stories.told[place].who = Some((who, Source::Samples));
+            self.mark_passed_over(place);
         }
     }
 
@@ -219,6 +326,37 @@ impl Run {
         self.stories.dump = None;
         let tighter = self.tighter().cloned();
         self.stories.told.iter_mut().for_each(|story| story.judge(false, tighter.as_ref()));
+        self.find_victims(at, main_was_victim);
+        self.killed_with_the_last();
+    }
+
+    /// Whom a group kill took, where the kernel's log does not name them: whoever was there and is not any more. On v1 sandtop takes them.
+    fn killed_with_the_last(&mut self) {
+        let by_us = self.ended.as_ref().is_some_and(|(_, ended)| ended.stopped == Some(Stopped::OomGroup));
+        let Some((last, earlier)) = self.stories.told.split_last_mut() else { return };
+        if by_us && self.started.controller == Controller::V1 {
+            last.group_kill = Some(GroupKill::Sandtop);
+        }
+        let found = match last.group_kill {
+            Some(GroupKill::Sandtop) => true,
+            Some(GroupKill::Kernel) => !self.started.kernel_log && last.who.is_some(),
+            None => false,
+        };
+        if !found {
+            return;
+        }
+        let from = last.at.saturating_sub(AFTERMATH);
+        for row in self.processes.values() {
+            let Process { host_pid, pid, ref name, .. } = row.process;
+            let named = last.is_of(host_pid) || earlier.iter().any(|story| story.is_of(host_pid));
+            if row.died.is_none_or(|died| died >= from) && !named {
+                take_other(last, Other { host_pid, pid, name: name.clone(), held: row.process.usage.anon });
+            }
+        }
+    }
+
+    /// Who was killed, as far as the way processes ended tells.
+    fn find_victims(&mut self, at: Duration, main_was_victim: bool) {
         let Some((_, pid, Some(host_pid))) = self.running.filter(|_| main_was_victim) else {
             return self.died(at, true);
         };
@@ -261,7 +399,13 @@ impl Run {
             scope: None,
             limit,
             met: None,
-            shmem: self.stat.map(|stat| stat.shmem),
+            kills: 1,
+            repeated: 0,
+            others: Vec::new(),
+            others_left_out: 0,
+            group_kill: None,
+            charged: self.stat.map(|stat| (charged(stat), Source::Samples)),
+            charged_after: None,
             asker: None,
             before: Moment { waited_us, ..before },
             after: None,
@@ -292,6 +436,7 @@ impl Run {
             name: if name.is_empty() { seen(|row| row.process.name.clone()) } else { name.into() },
             command: seen(|row| row.process.command.clone()),
             held: row.map_or(0, |row| row.process.usage.anon),
+            shmem: None,
             oom_score_adj: row.map(|row| row.process.usage.oom_score_adj),
             parents,
         }
@@ -303,7 +448,8 @@ fn take_dump(story: &mut Story, dump: OomDump, run: &Started, own: Limit) {
     let machine = run.mem_total;
     // v2's own counter is another one than `failcnt`, which it prints all the same.
     let hits = dump.limit_hits.filter(|_| run.controller == Controller::V1);
-    let limit = dump.limit.filter(|_| dump.scope != Scope::Machine).unwrap_or(machine);
+    let of_a_group = matches!(dump.scope, Scope::Own | Scope::Inside { .. } | Scope::Above { .. });
+    let limit = dump.limit.filter(|_| of_a_group).unwrap_or(machine);
     if matches!(dump.scope, Scope::Above { .. } | Scope::Inside { .. }) {
         story.met = dump.limit.map(|limit| (limit, dump.usage));
     } else if dump.scope == Scope::Own
@@ -312,6 +458,10 @@ fn take_dump(story: &mut Story, dump: OomDump, run: &Started, own: Limit) {
         // The kernel's own reading of that instant.
         story.before = Moment { usage, limit_hits: hits.or(story.before.limit_hits), ..story.before };
         story.limit = dump.limit.map_or(own, |limit| if own.bytes().is_none() { own } else { Limit::Bytes(limit) });
+    }
+    // What a limit above was met by is nobody's here.
+    if let Some(charged) = dump.charged.filter(|_| dump.scope == Scope::Own) {
+        story.charged = Some((charged, Source::KernelLog));
     }
     story.scope = Some((dump.scope, Source::KernelLog));
     story.asker = dump.asker;
@@ -329,12 +479,32 @@ fn take_dump(story: &mut Story, dump: OomDump, run: &Started, own: Limit) {
     }
 }
 
+fn take_other(story: &mut Story, other: Other) {
+    match story.others.len() < OTHERS {
+        true => story.others.push(other),
+        false => story.others_left_out += 1,
+    }
+}
+
 fn in_line(row: Tabled, limit: u64) -> InLine {
     let page = page_size();
+    let whole = |bytes: u64| bytes / page * page;
     let points = badness::points(row.rss / page, row.page_tables, row.swap / page, row.oom_score_adj, limit / page);
-    let badness = points.map_or(i64::MIN, |(badness, _)| badness::in_bytes(badness));
+    let (badness, adjusted) =
+        points.map_or((i64::MIN, 0), |(all, adj)| (badness::in_bytes(all), badness::in_bytes(adj)));
+    let parts = BadnessParts {
+        resident: whole(row.rss),
+        swapped: whole(row.swap),
+        page_tables: whole(row.page_tables),
+        adjusted,
+        growth: 0,
+    };
+    let passed_over = match points {
+        None => Some(PassedOver::Spared),
+        Some(_) => row.exiting.then_some(PassedOver::Exiting),
+    };
     let Tabled { host_pid, pid, name, oom_score_adj, .. } = row;
-    InLine { host_pid, pid, name, badness, oom_score_adj }
+    InLine { host_pid, pid, name, badness, parts, oom_score_adj, passed_over }
 }
 
 fn seen(candidate: &badness::Candidate) -> InLine {
@@ -344,7 +514,31 @@ fn seen(candidate: &badness::Candidate) -> InLine {
         pid: process.pid,
         name: process.name.clone(),
         badness: candidate.then_bytes(),
+        parts: candidate.parts(),
         oom_score_adj: process.usage.oom_score_adj,
+        passed_over: process.usage.exiting.then_some(PassedOver::Exiting),
+    }
+}
+
+/// One that was seen, with the sizes that the kernel printed when it killed it. It does not print what was swapped out.
+fn as_printed(seen: InLine, victim: &Victim) -> InLine {
+    let (Some(file), Some(page_tables)) = (victim.file, victim.page_tables) else { return seen };
+    let resident = victim.held.saturating_add(file);
+    let parts = BadnessParts { resident, page_tables, growth: 0, ..seen.parts };
+    let held = resident.saturating_add(parts.swapped).saturating_add(page_tables);
+    let badness = i64::try_from(held).unwrap_or(i64::MAX).saturating_add(parts.adjusted);
+    InLine { badness, parts, ..seen }
+}
+
+fn charged(stat: MemoryStat) -> Charged {
+    Charged {
+        anon: Some(stat.anon),
+        shmem: Some(stat.shmem),
+        file: Some(stat.file),
+        unwritten: Some(stat.unwritten),
+        kernel: stat.kernel,
+        slab_reclaimable: stat.slab_reclaimable,
+        ..Charged::default()
     }
 }
 

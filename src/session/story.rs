@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    event::{Above, Asker, Scope},
+    event::{Above, Asker, Charged, Scope},
     units::Limit,
 };
 
@@ -33,8 +33,20 @@ pub struct Story {
     pub limit: Limit,
     /// Another limit that was met instead, in bytes, and what was charged under it, where that is known.
     pub met: Option<(u64, Option<u64>)>,
-    /// Shared memory and tmpfs that were charged then, in bytes: nobody's, and not given back when somebody dies.
-    pub shmem: Option<u64>,
+    /// How many kills of the kernel's count this is the story of: the chosen one's, and those of a group kill.
+    pub kills: u64,
+    /// How many of those count the chosen one a second time, as the kernel does in a group kill.
+    pub repeated: u64,
+    /// Who was killed with it.
+    pub others: Vec<Other>,
+    /// How many more there were.
+    pub others_left_out: u64,
+    /// Why others were killed with it.
+    pub group_kill: Option<GroupKill>,
+    /// What usage consisted of when memory ran out, and where that is from.
+    pub charged: Option<(Charged, Source)>,
+    /// The same shortly after the kill, at the lowest usage that was sampled.
+    pub charged_after: Option<(Moment, Charged)>,
     /// Who asked for the memory that was not there.
     pub asker: Option<Asker>,
     /// How it stood before.
@@ -80,10 +92,79 @@ impl Story {
         })
     }
 
-    /// Whether it is the story of this process, by its pid outside.
+    /// Whether this process was killed in it, by its pid outside.
     pub fn is_of(&self, host_pid: i32) -> bool {
+        self.is_of_chosen(host_pid) || self.others.iter().any(|other| other.host_pid == host_pid)
+    }
+
+    /// Whether it is the kill of the same program, started by the same process, for the same limit.
+    pub fn is_like(&self, before: &Story) -> bool {
+        let (Some((who, _)), Some((then, _))) = (&self.who, &before.who) else { return false };
+        let parent = |who: &Who| who.parents.first().map(|(.., host_pid)| *host_pid);
+        // Who lived too shortly to be seen has no parent that is known.
+        let parents = [parent(who), parent(then)];
+        let same = parents.contains(&None) || parents[0] == parents[1];
+        let scope = |story: &Story| story.scope.as_ref().map(|(scope, _)| scope.clone());
+        same && who.name == then.name && scope(self) == scope(before) && self.group_kill == before.group_kill
+    }
+
+    /// Whether this is the process that was chosen.
+    pub fn is_of_chosen(&self, host_pid: i32) -> bool {
         self.who.as_ref().is_some_and(|(who, _)| who.host_pid == host_pid)
     }
+
+    /// How many of its kills have a name.
+    pub(super) fn named(&self) -> u64 {
+        u64::from(self.who.is_some()) + self.others.len() as u64 + self.others_left_out + self.repeated
+    }
+
+    /// How many processes were killed in it.
+    pub fn processes(&self) -> u64 {
+        match self.group_kill {
+            Some(GroupKill::Sandtop) => 1 + self.others.len() as u64 + self.others_left_out,
+            _ => self.kills.saturating_sub(self.repeated).max(1),
+        }
+    }
+
+    /// Shared memory that is still charged after the kill, in bytes; `None` where that was not seen.
+    pub fn shmem_left(&self) -> Option<u64> {
+        let before = self.charged?.0.shmem?;
+        Some(self.charged_after?.1.shmem?.min(before))
+    }
+}
+
+/// Why others were killed with the chosen process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupKill {
+    /// By the kernel: `memory.oom.group` was set.
+    Kernel,
+    /// By sandtop, for `--oom group` where the kernel has no such setting (v1).
+    Sandtop,
+}
+
+/// One that was killed with the chosen process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// The pid outside.
+    pub host_pid: i32,
+    /// The pid inside, where it is known.
+    pub pid: Option<i32>,
+    /// The name.
+    pub name: String,
+    /// Memory that it held, in bytes: anonymous and shared.
+    pub held: u64,
+}
+
+/// Why the kernel does not take one that weighs more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassedOver {
+    /// It was killed a moment before: its memory was on its way back, or was taken from it already (MMF_OOM_SKIP, which cannot be read and is
+    /// inferred from that kill).
+    KilledBefore,
+    /// It was exiting by itself.
+    Exiting,
+    /// Its `oom_score_adj` is -1000.
+    Spared,
 }
 
 /// The victim.
@@ -99,6 +180,8 @@ pub struct Who {
     pub command: String,
     /// Memory that it held, in bytes: anonymous and shared.
     pub held: u64,
+    /// The shared part of that, in bytes: others may have the same pages mapped.
+    pub shmem: Option<u64>,
     /// How readily it was taken.
     pub oom_score_adj: Option<i32>,
     /// Its parent, that one's parent, and so on, as far as they were seen: name, pid inside, pid outside.
@@ -114,10 +197,29 @@ pub struct InLine {
     pub pid: Option<i32>,
     /// The name.
     pub name: String,
-    /// What the kernel weighs, in bytes; from samples, with its share of the room that was left then.
+    /// What the kernel weighs, in bytes; from samples, with its share of the room that was left then. The sum of the parts.
     pub badness: i64,
+    /// What that consists of.
+    pub parts: BadnessParts,
     /// How readily it is taken.
     pub oom_score_adj: i32,
+    /// Why the kernel passes over it, where that is known.
+    pub passed_over: Option<PassedOver>,
+}
+
+/// What a badness consists of, in bytes of whole pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BadnessParts {
+    /// Resident memory, whoever is charged for it.
+    pub resident: u64,
+    /// Swapped out.
+    pub swapped: u64,
+    /// Page tables.
+    pub page_tables: u64,
+    /// `oom_score_adj` in thousandths of what the group may have.
+    pub adjusted: i64,
+    /// From samples: its share of the room that was left, which it was about to take.
+    pub growth: i64,
 }
 
 /// How it stood at an instant.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::{live::Live, outbox::Outbox};
 use crate::{
     cgroup::{self, Detail},
-    event::{Asker, Event, Killer, Note, OomDump, Scope, Status, Tabled, Victim},
-    oom::{Dump, KernelLog, Killed, Said, TableRow},
+    event::{Asker, Charged, Controller, Event, Killer, Note, OomDump, Scope, Status, Tabled, Victim},
+    oom::{Constraint, Dump, KernelLog, Killed, Said, TableRow},
     units::page_size,
 };
 
@@ -22,7 +22,7 @@ const LOST: Duration = Duration::from_secs(1);
 
 /// What the log says that may be about us.
 enum Line {
-    Dump(OomDump),
+    Dump(Box<OomDump>),
     /// Surely ours.
     Ours(Killed),
     /// Gone, and never seen.
@@ -59,7 +59,7 @@ impl Live {
             match said {
                 Said::Chosen(dump) if is_in(&dump.group, &group) => {
                     self.ours.add(dump.pid);
-                    ours.push(Line::Dump(self.dump(dump, &group)));
+                    ours.push(Line::Dump(Box::new(self.dump(dump, &group))));
                 }
                 Said::Chosen(_) => {}
                 Said::Killed(killed) => ours.extend(self.whose(killed, &group)),
@@ -73,7 +73,7 @@ impl Live {
         }
         for line in ours {
             match line {
-                Line::Dump(dump) => out.push(Event::OomDump(Box::new(dump))),
+                Line::Dump(dump) => out.push(Event::OomDump(dump)),
                 Line::Ours(killed) => self.named(killed, out),
                 Line::Unknown(killed) => self.unclaimed.lines.push((now, killed)),
             }
@@ -82,6 +82,14 @@ impl Live {
 
     /// Whose the victim is: known to us, or still there to be asked; `None` for another group's.
     fn whose(&mut self, mut killed: Killed, group: &str) -> Option<Line> {
+        if killed.killed_with == Some(killed.pid) {
+            // The chosen one once more: whose it is was found out the first time.
+            let waits = self.unclaimed.lines.iter().any(|(_, line)| line.pid == killed.pid);
+            return match self.ours.was_taken(killed.pid) {
+                true => Some(Line::Ours(killed)),
+                false => waits.then_some(Line::Unknown(killed)),
+            };
+        }
         if self.ours.take(Instant::now(), killed.pid) {
             return Some(Line::Ours(killed));
         }
@@ -104,10 +112,12 @@ impl Live {
             pid: self.pid_inside(killed.pid),
             name: killed.name,
             held: killed.held,
+            shmem: killed.shmem,
             file: Some(killed.file),
             page_tables: killed.page_tables,
             oom_score_adj: killed.oom_score_adj,
             machine: killed.machine,
+            killed_with: killed.killed_with,
         }));
     }
 
@@ -162,11 +172,16 @@ impl Live {
     }
 
     fn dump(&self, dump: Dump, group: &str) -> OomDump {
-        let scope = match &dump.limited {
-            None => Scope::Machine,
-            Some(limited) if limited == group => Scope::Own,
-            Some(limited) if is_in(limited, group) => Scope::Inside { group: limited[group.len()..].into() },
-            Some(limited) => Scope::Above { group: limited.clone() },
+        let charged = charged(self.controller, &dump);
+        let scope = match &dump.constraint {
+            Constraint::Machine => Scope::Machine,
+            Constraint::Cpuset { cpuset } => Scope::Cpuset { cpuset: cpuset.clone() },
+            Constraint::MemoryPolicy => Scope::MemoryPolicy,
+            Constraint::Group { group: limited } if limited == group => Scope::Own,
+            Constraint::Group { group: limited } if is_in(limited, group) => {
+                Scope::Inside { group: limited[group.len()..].into() }
+            }
+            Constraint::Group { group: limited } => Scope::Above { group: limited.clone() },
         };
         let mut rows = dump.table;
         let pages = dump.stood.map_or(u64::MAX / page_size(), |(_, limit, _)| limit / page_size());
@@ -177,7 +192,14 @@ impl Live {
         rows.sort_by_key(|row| (row.pid != dump.pid, std::cmp::Reverse(badness(row))));
         let left_out = rows.len().saturating_sub(TABLED) as u32;
         rows.truncate(TABLED);
+        // Who weighs more than the chosen one was passed over, and why can be read a moment later still.
+        let chosen = rows.first().filter(|row| row.pid == dump.pid).map(badness);
+        let exiting = |row: &TableRow| {
+            let passed_over = row.pid != dump.pid && chosen.is_some_and(|chosen| badness(row) > chosen);
+            self.procs.was_exiting(row.pid) && row.pid != dump.pid || passed_over && crate::procs::is_exiting(row.pid)
+        };
         let tabled = |row: TableRow| Tabled {
+            exiting: exiting(&row),
             host_pid: row.pid,
             pid: self.pid_inside(row.pid),
             name: row.name,
@@ -198,8 +220,50 @@ impl Live {
             limit_hits: dump.stood.map(|(.., hits)| hits),
             table: rows.into_iter().map(tabled).collect(),
             left_out,
+            charged,
         }
     }
+}
+
+/// What the usage of the group whose limit was met consisted of, by the dump's `memory.stat`; `None` where that was not printed.
+fn charged(controller: Controller, dump: &Dump) -> Option<Charged> {
+    let get = |key: &str| dump.stat.iter().find(|(name, _)| name == key).map(|(_, value)| *value);
+    if dump.stat.is_empty() || matches!(dump.constraint, Constraint::Machine) {
+        return None;
+    }
+    Some(match controller {
+        Controller::V1 => {
+            let shmem = get("total_shmem");
+            let cache = get("total_cache");
+            Charged {
+                anon: get("total_rss"),
+                shmem,
+                file: cache.map(|cache| cache.saturating_sub(shmem.unwrap_or(0))),
+                unwritten: get("total_dirty").map(|n| n.saturating_add(get("total_writeback").unwrap_or(0))),
+                kernel: dump.kernel_memory,
+                ..Charged::default()
+            }
+        }
+        Controller::V2 => {
+            let shmem = get("shmem");
+            let (reclaimable, unreclaimable) = (get("slab_reclaimable"), get("slab_unreclaimable"));
+            // `kernel` is 5.18; before, its parts were printed and not their sum.
+            let parts = ["kernel_stack", "pagetables", "percpu"].into_iter().filter_map(get);
+            let parts = parts.chain(reclaimable).chain(unreclaimable).reduce(u64::saturating_add);
+            Charged {
+                anon: get("anon"),
+                shmem,
+                file: get("file").map(|file| file.saturating_sub(shmem.unwrap_or(0))),
+                unwritten: get("file_dirty").map(|n| n.saturating_add(get("file_writeback").unwrap_or(0))),
+                kernel: get("kernel").or(parts),
+                sock: get("sock"),
+                page_tables: get("pagetables"),
+                stacks: get("kernel_stack"),
+                slab_reclaimable: reclaimable,
+                slab_unreclaimable: unreclaimable,
+            }
+        }
+    })
 }
 
 /// Whether a group lies below another one.

@@ -11,10 +11,15 @@ use crate::event::ProcessChanges;
 const DEAD_REMEMBERED: usize = 1000;
 const DEAD_FOR: Duration = Duration::from_secs(10);
 
+/// How many that were taken are remembered: the kernel kills the one that it chose of a group twice.
+const TAKEN_REMEMBERED: usize = 64;
+
 /// Pids outside that the kernel's log named as chosen in our group, or that we have seen in it.
 #[derive(Default)]
 pub struct Ours {
     pids: HashSet<i32>,
+    /// Those that were taken, the newest first.
+    taken: VecDeque<i32>,
     dead: VecDeque<(Instant, i32)>,
 }
 
@@ -27,7 +32,17 @@ impl Ours {
     /// Whether it is one of those, which it is once: a process is killed once, and a line that says it again is no news.
     pub fn take(&mut self, now: Instant, pid: i32) -> bool {
         self.forget(now);
-        self.pids.remove(&pid)
+        let is_ours = self.pids.remove(&pid);
+        if is_ours {
+            self.taken.truncate(TAKEN_REMEMBERED - 1);
+            self.taken.push_front(pid);
+        }
+        is_ours
+    }
+
+    /// Whether it was one of those, a moment ago.
+    pub fn was_taken(&self, pid: i32) -> bool {
+        self.taken.contains(&pid)
     }
 
     /// Takes in who was born and who died.

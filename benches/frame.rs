@@ -36,6 +36,7 @@ fn hour(processes: i32) -> Vec<Stamped> {
         parent: if n == 0 { 1 } else { 10_000 + (n - 1) / 8 },
         name: "worker".into(),
         command: format!("/usr/bin/worker --number {n} --with some --more arguments"),
+        heap_options: None,
         usage: usage(n, 0),
     };
     let born = (0..processes).map(process).collect();

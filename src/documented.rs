@@ -63,8 +63,15 @@ fn every_event() -> Vec<Event> {
         exiting: false,
     };
     let exiting = ProcessUsage { exiting: true, ..usage };
-    let process =
-        Process { host_pid: 500, pid: Some(2), parent: 1, name: "sh".into(), command: "sh -c x".into(), usage };
+    let process = Process {
+        host_pid: 500,
+        pid: Some(2),
+        parent: 1,
+        name: "sh".into(),
+        command: "sh -c x".into(),
+        heap_options: Some(vec!["-Xmx1g".into()]),
+        usage,
+    };
     let above = Some(Above { limit: 60 * m, group: Some("/a".into()) });
     let child = Process { host_pid: 501, pid: Some(3), parent: 500, usage: exiting, ..process.clone() };
     let started = Started {

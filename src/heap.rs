@@ -1,7 +1,7 @@
 //! Where a program's heap ends by what the program decided at its start: a ceiling of its own beside the limit.
 //!
-//! Pure: from its command line and the limit that it saw. Refuses: guessing where the command line says nothing, because a variable of its
-//! environment may have.
+//! Pure: from its command line, what its environment says, and the limit that it saw. Refuses: guessing where the command line says nothing and the
+//! environment is not known.
 
 use crate::{
     event::COMMAND_LENGTH,
@@ -19,8 +19,50 @@ pub struct Heap {
     pub by: String,
 }
 
-/// The ceiling of a program that sizes its heap at its start, by the name and the command line of its process and the limit that it then read.
-pub fn ceiling(name: &str, command: &str, limit: Limit) -> Option<Heap> {
+/// Variables that java reads before its command line, after it, and that node reads before it.
+const BEFORE: [&str; 2] = ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"];
+const AFTER: &str = "_JAVA_OPTIONS";
+const NODE: &str = "NODE_OPTIONS";
+
+/// Words of those variables that bear on the heap.
+const BEARING: [&str; 12] = [
+    "-Xmx",
+    "-XX:MaxHeapSize=",
+    "-XX:MaxRAMPercentage=",
+    "-XX:MinRAMPercentage=",
+    "-XX:MaxRAM=",
+    "-XX:MaxRAMFraction=",
+    "-XX:MinRAMFraction=",
+    "-XX:-UseContainerSupport",
+    "-XX:Flags=",
+    "--max-old-space-size=",
+    "--max_old_space_size=",
+    "@",
+];
+
+/// Whether a process of this name is one whose environment says something of its heap.
+pub fn reads_environment(name: &str) -> bool {
+    matches!(name, "java" | "node" | "MainThread")
+}
+
+/// What an environment (`/proc/PID/environ`) says of the heap, as `VARIABLE word`; nothing else of it, which may be secret.
+pub fn options_in(environment: &[u8]) -> Vec<String> {
+    let mut said = Vec::new();
+    for entry in environment.split(|byte| *byte == 0) {
+        let entry = String::from_utf8_lossy(entry);
+        let Some((name, value)) = entry.split_once('=') else { continue };
+        if name != NODE && name != AFTER && !BEFORE.contains(&name) {
+            continue;
+        }
+        let bears = |word: &&str| BEARING.iter().any(|start| word.starts_with(start)) && word.len() < 64;
+        said.extend(value.split_whitespace().filter(bears).take(16).map(|word| format!("{name} {word}")));
+    }
+    said
+}
+
+/// The ceiling of a program that sizes its heap at its start, by the name and the command line of its process, what its environment says (`None`:
+/// not known) and the limit that it then read.
+pub fn ceiling(name: &str, command: &str, environment: Option<&[String]>, limit: Limit) -> Option<Heap> {
     let mut words = command.split(' ');
     let called = words.next()?.rsplit('/').next()?;
     let with_value = match (name, called) {
@@ -28,13 +70,26 @@ pub fn ceiling(name: &str, command: &str, limit: Limit) -> Option<Heap> {
         ("node" | "MainThread", "node") => &["-r", "--require", "--import"],
         _ => return None,
     };
-    let (options, all) = options(words, with_value)?;
+    let (typed, all) = options(words, with_value)?;
+    let said = |variable: &str| -> Vec<&str> {
+        let of = |entry: &'_ &String| entry.split_once(' ').is_some_and(|(name, _)| name == variable);
+        let found = environment.unwrap_or_default().iter().filter(of);
+        found.filter_map(|entry| Some(entry.split_once(' ')?.1)).collect()
+    };
+    // The last one counts.
+    let options = match called {
+        "node" => [said(NODE), typed].concat(),
+        _ => [said(BEFORE[0]), said(BEFORE[1]), typed, said(AFTER)].concat(),
+    };
+    if options.iter().any(|word| word.starts_with('@')) {
+        return None; // they stand in a file, too
+    }
     // What was cut off may say something else.
     let cut = command.len() + 1 >= COMMAND_LENGTH;
     match called {
         _ if cut && !all => None,
         "node" => node(&options),
-        _ => java(&options, limit),
+        _ => java(&options, environment.is_some(), limit),
     }
 }
 
@@ -64,7 +119,7 @@ fn options<'a>(words: impl Iterator<Item = &'a str>, with_value: &[&str]) -> Opt
 /// (`MaxHeapSize` and `ScaleForWordSize`, arguments.cpp of OpenJDK).
 const JAVA_SMALL: u64 = 96 * 1024 * 1024 * 13 / 10;
 
-fn java(options: &[&str], limit: Limit) -> Option<Heap> {
+fn java(options: &[&str], all: bool, limit: Limit) -> Option<Heap> {
     let heap = |ceiling, by| Some(Heap { program: "java", ceiling, by });
     // The last one counts.
     let last = |prefix: &str| options.iter().rev().find_map(|word| word.strip_prefix(prefix));
@@ -77,7 +132,8 @@ fn java(options: &[&str], limit: Limit) -> Option<Heap> {
     let (most, least) = (percentage("Max"), percentage("Min"));
     let elsewhere =
         ["-XX:MaxRAM=", "-XX:MaxRAMFraction=", "-XX:MinRAMFraction=", "-XX:-UseContainerSupport", "-XX:Flags="];
-    if (most.is_none() && least.is_none()) || elsewhere.iter().any(|prefix| last(prefix).is_some()) {
+    let default = most.is_none() && least.is_none();
+    if (default && !all) || elsewhere.iter().any(|prefix| last(prefix).is_some()) {
         return None;
     }
     let limit = limit.bytes()?;
@@ -88,7 +144,10 @@ fn java(options: &[&str], limit: Limit) -> Option<Heap> {
             share(least),
             format!("{least} % of the limit at its start: MinRAMPercentage, which alone counts for limits so low"),
         ),
-        false => heap(share(most).max(JAVA_SMALL), format!("{most} % of the limit at its start")),
+        false => {
+            let by = if default { ", its default" } else { "" };
+            heap(share(most).max(JAVA_SMALL), format!("{most} % of the limit at its start{by}"))
+        }
     }
 }
 
@@ -149,7 +208,7 @@ mod tests {
 
     fn of(command: &str, limit: u64) -> Option<u64> {
         let name = command.split(' ').next().unwrap().rsplit('/').next().unwrap();
-        ceiling(name, command, Limit::Bytes(limit)).map(|heap| heap.ceiling)
+        ceiling(name, command, None, Limit::Bytes(limit)).map(|heap| heap.ceiling)
     }
 
     /// What a JVM (17.0.15) says with `-XX:MaxRAM=LIMIT -XX:+PrintFlagsFinal`, which rounds up to its alignment.
@@ -202,12 +261,33 @@ mod tests {
         ] {
             assert_eq!(of(command, 256 * M), None, "{command}");
         }
-        assert_eq!(ceiling("java", "java -XX:MaxRAMPercentage=75 Fill", Limit::Max), None);
+        assert_eq!(ceiling("java", "java -XX:MaxRAMPercentage=75 Fill", None, Limit::Max), None);
+    }
+
+    #[test]
+    fn what_the_environment_says_counts_and_nothing_else_of_it_is_kept() {
+        let environ = b"SECRET=x\0JAVA_TOOL_OPTIONS=-Dpassword=y -Xmx96m -ea\0NODE_OPTIONS=--max-old-space-size=100 --no-warnings\0_JAVA_OPTIONS=\0";
+        let said = options_in(environ);
+        assert_eq!(said, ["JAVA_TOOL_OPTIONS -Xmx96m", "NODE_OPTIONS --max-old-space-size=100"]);
+        let of = |command: &str, said: &[&str]| {
+            let said: Vec<String> = said.iter().map(|entry| entry.to_string()).collect();
+            let name = command.split(' ').next().unwrap();
+            ceiling(name, command, Some(&said), Limit::Bytes(512 * M)).map(|heap| heap.ceiling / M)
+        };
+        assert_eq!(of("java Fill", &["JAVA_TOOL_OPTIONS -Xmx96m"]), Some(96));
+        assert_eq!(of("java Fill", &["JDK_JAVA_OPTIONS -Xmx80m", "JAVA_TOOL_OPTIONS -Xmx96m"]), Some(80));
+        assert_eq!(of("java -Xmx64m Fill", &["JAVA_TOOL_OPTIONS -Xmx96m"]), Some(64), "the command line counts more");
+        assert_eq!(of("java -Xmx64m Fill", &["_JAVA_OPTIONS -Xmx96m"]), Some(96), "and this one most");
+        assert_eq!(of("java Fill", &["JDK_JAVA_OPTIONS @file"]), None);
+        assert_eq!(of("node x.js", &["NODE_OPTIONS --max-old-space-size=100"]), Some(100));
+        assert_eq!(of("node --max-old-space-size=50 x.js", &["NODE_OPTIONS --max-old-space-size=100"]), Some(50));
+        // Nothing anywhere: java's default, a quarter.
+        assert_eq!((of("java Fill", &[]), of("node x.js", &[])), (Some(128), None));
     }
 
     #[test]
     fn the_rest_is_what_the_limit_leaves() {
-        let heap = ceiling("java", "java -Xmx192m Fill", Limit::Max).unwrap();
+        let heap = ceiling("java", "java -Xmx192m Fill", None, Limit::Max).unwrap();
         assert_eq!(heap.beside(Limit::Bytes(256 * M)), "java's heap ends at 192M, 64M for the rest");
         assert_eq!(heap.beside(Limit::Bytes(192 * M)), "java's heap ends at 192M, nothing for the rest");
         assert_eq!(heap.beside(Limit::Bytes(100 * M)), "java's heap ends at 192M, above the limit");

@@ -86,7 +86,8 @@ pub fn sized_by_itself(argv: &[String], status: &Status, killed: bool, heap: Own
         ("sort", ..) if killed && !argv.iter().any(buffer) => {
             Some("sort takes a buffer by the machine's memory, and not by the limit: sort -S SIZE says how much".into())
         }
-        ("java" | "node", Status::Exited(1..) | Status::Signalled(6), OwnHeap::Full(heap)) if !killed => Some(heap.was_full()),
+        // The main process, or one that a script or a package manager started.
+        (_, Status::Exited(1..) | Status::Signalled(6), OwnHeap::Full(heap)) if !killed => Some(heap.was_full()),
         ("java", Status::Exited(1..), OwnHeap::Unknown) if !killed => Some(
             "java's heap has a ceiling of its own, set at its start by the limit that it saw (-XX:MaxRAMPercentage, -Xmx): it can be full before the limit is met"
                 .into(),
@@ -197,12 +198,14 @@ mod tests {
     #[test]
     fn a_heap_is_blamed_where_it_was_full_and_not_for_whatever_else_went_wrong() {
         let heap =
-            crate::heap::ceiling("node", "node --max-old-space-size=100 x.js", crate::units::Limit::Max).unwrap();
+            crate::heap::ceiling("node", "node --max-old-space-size=100 x.js", None, crate::units::Limit::Max).unwrap();
         let said = |line: &str, status, killed, heap| sized_by_itself(&argv(line), &status, killed, heap);
         // V8 ends itself by SIGABRT.
         let full = said("node --max-old-space-size=100 x.js", Status::Signalled(6), false, OwnHeap::Full(&heap));
         assert!(full.is_some_and(|text| text.starts_with("node's heap ends at 100M (--max-old-space-size=100)")));
         assert!(said("java Fill", Status::Exited(1), false, OwnHeap::Unknown).is_some());
+        assert!(said("sh -c x", Status::Exited(134), false, OwnHeap::Full(&heap)).is_some(), "a child's");
+        assert!(said("npm test", Status::Exited(1), false, OwnHeap::Full(&heap)).is_some(), "a child's");
         for (line, status, killed, heap) in [
             ("java Fill", Status::Exited(1), false, OwnHeap::Roomy),
             ("java Fill", Status::Exited(0), false, OwnHeap::Full(&heap)),

@@ -8,7 +8,7 @@ use std::{
     cell::LazyCell,
     collections::HashMap,
     fs::File,
-    io::{Cursor, Write},
+    io::{Cursor, Read, Write},
     os::{fd::OwnedFd, unix::fs::FileExt},
     path::PathBuf,
 };
@@ -19,6 +19,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::{
     error::{Error, Result},
     event::{COMMAND_LENGTH, Process, ProcessChanges, ProcessUsage},
+    heap,
     units::page_size,
 };
 
@@ -248,6 +249,7 @@ impl Known {
                 parent: 0,
                 name: String::new(),
                 command: String::new(),
+                heap_options: None,
                 usage: ProcessUsage { state: ' ', ..ProcessUsage::default() },
             },
             sweeps: 0,
@@ -285,6 +287,10 @@ impl Known {
             let command = self.command_when_due(&stat.comm);
             program = command.is_some() || stat.comm != self.row.name;
             if program {
+                self.row.heap_options = match heap::reads_environment(&stat.comm) {
+                    true => environment(self.row.host_pid).map(|environment| heap::options_in(&environment)),
+                    false => None,
+                };
                 self.row.name = stat.comm;
                 self.row.command = command.unwrap_or_default();
             }
@@ -345,6 +351,16 @@ fn resident(statm: &[u8]) -> Option<(u64, u64)> {
     let (resident, shared) = (fields.next()?.ok()?, fields.next()?.ok()?);
     let page = page_size();
     Some((resident * page, resident.saturating_sub(shared) * page))
+}
+
+/// The longest environment that is looked at, in bytes: the process itself decides how long it is.
+const ENVIRONMENT: usize = 128 << 10;
+
+/// The environment that it was started with; `None` where we may not read it, or not all of it.
+fn environment(pid: i32) -> Option<Vec<u8>> {
+    let mut raw = Vec::new();
+    File::open(format!("/proc/{pid}/environ")).ok()?.take(ENVIRONMENT as u64).read_to_end(&mut raw).ok()?;
+    (raw.len() < ENVIRONMENT).then_some(raw)
 }
 
 fn command_line(pid: i32) -> String {

@@ -268,3 +268,18 @@ fn an_init_that_is_stopped_is_ended_and_told_as_ours() {
     assert!(ended.err.contains("sh was ended by SIGKILL") && ended.err.contains("sent SIGTERM"), "{}", ended.err);
     assert!(!group.exists());
 }
+
+#[test]
+fn a_child_that_filled_its_own_heap_is_told_with_its_ceiling() {
+    let test = "a_child_that_filled_its_own_heap_is_told_with_its_ceiling";
+    if !kernel_tier(test) || !has(test, "node") {
+        return;
+    }
+    let fill = "const a = []; for (;;) a.push(new Array(1e5).fill(0.5))";
+    let ended = Sandtop::run("-m 400M")
+        .env("NODE_OPTIONS", "--max-old-space-size=40 --no-warnings")
+        .sh(&format!("node -e '{fill}' >/dev/null 2>&1; exit 1"))
+        .go();
+    assert_eq!((ended.code, ended.outcome(), ended.number("oom_kills")), (1, "exited", 0), "{}", ended.err);
+    assert!(ended.err.contains("node's heap ends at 40M (--max-old-space-size=40)"), "{}", ended.err);
+}

@@ -175,6 +175,7 @@ fn an_hour(path: &Path, samples: u64, processes: i32, idle: bool) {
         parent: 1000,
         name: "worker".into(),
         command: format!("worker --number {n}"),
+        heap_options: None,
         usage: usage(0),
     });
     let changes = ProcessChanges { born: born.collect(), ..ProcessChanges::default() };

@@ -18,6 +18,10 @@ pub struct Process {
     pub name: String,
     /// Its command line, cut to [`COMMAND_LENGTH`]; empty for one that has none.
     pub command: String,
+    /// What its environment says of its heap, of a runtime that reads that there: the words alone, and nothing else of it. `None` where it was
+    /// not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heap_options: Option<Vec<String>>,
     /// The part that changes.
     pub usage: ProcessUsage,
 }

@@ -12,6 +12,9 @@ use crate::event::{
 const SENTENCE: usize = 4096;
 
 /// The longest name, in bytes: the kernel's names of processes have 15 at most.
+/// How many words of an environment are kept.
+const HEAP_OPTIONS: usize = 64;
+
 const NAME: usize = 256;
 
 /// The most processes that live at once; a machine with `kernel.pid_max` at its usual 32768 has fewer.
@@ -94,6 +97,10 @@ impl Bounds {
         for process in &mut changes.born {
             cut(&mut process.name, NAME);
             cut(&mut process.command, SENTENCE);
+            if let Some(options) = &mut process.heap_options {
+                options.truncate(HEAP_OPTIONS);
+                options.iter_mut().for_each(|option| cut(option, NAME));
+            }
         }
         self.left_out += shorten(&mut changes.changed, LIVING) + shorten(&mut changes.died, LIVING);
         changes.born.shrink_to_fit();
@@ -192,7 +199,15 @@ mod tests {
 
     fn process(host_pid: i32) -> Process {
         let usage = ProcessUsage::default();
-        Process { host_pid, pid: None, parent: 1, name: "x".repeat(300), command: String::new(), usage }
+        Process {
+            host_pid,
+            pid: None,
+            parent: 1,
+            name: "x".repeat(300),
+            command: String::new(),
+            heap_options: None,
+            usage,
+        }
     }
 
     #[test]

@@ -247,8 +247,15 @@ fn what_others_chose_is_only_ever_text() {
         }
     }
     let usage = ProcessUsage { rss: M, anon: M, cpu_ms: 1, threads: 1, state: 'R', ..ProcessUsage::default() };
-    let process =
-        Process { host_pid: 7, pid: Some(3), parent: 1, name: hostile.into(), command: hostile.into(), usage };
+    let process = Process {
+        host_pid: 7,
+        pid: Some(3),
+        parent: 1,
+        name: hostile.into(),
+        command: hostile.into(),
+        heap_options: None,
+        usage,
+    };
     let at = recording.events.len() - 1;
     recording
         .events

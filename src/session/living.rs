@@ -43,7 +43,7 @@ impl Run {
             let named =
                 |(then, pid): &(Duration, i32)| *pid == process.host_pid && at.saturating_sub(*then) < JUST_NAMED;
             let killed = self.just_named.iter().any(named);
-            let heap = heap::ceiling(&process.name, &process.command, found);
+            let heap = heap::ceiling(&process.name, &process.command, process.heap_options.as_deref(), found);
             self.processes.insert(process.host_pid, Row::new(at, process.clone(), heap, killed));
         }
         for (pid, usage) in &changes.changed {

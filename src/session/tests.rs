@@ -139,6 +139,7 @@ fn a_victims_pid_is_another_processs_later() {
         parent: 500,
         name: "x".into(),
         command: String::new(),
+        heap_options: None,
         usage: ProcessUsage::default(),
     };
     let born = || Event::Processes(ProcessChanges { born: vec![process.clone()], ..ProcessChanges::default() });
@@ -160,6 +161,7 @@ fn a_process_that_only_takes_another_name_is_the_same_program() {
         parent: 500,
         name: name.into(),
         command: command.into(),
+        heap_options: None,
         usage: ProcessUsage { rss: M, cpu_ms, ..ProcessUsage::default() },
     };
     let born = |process| Event::Processes(ProcessChanges { born: vec![process], ..ProcessChanges::default() });
@@ -233,6 +235,7 @@ fn the_dead_stay_to_be_seen_and_do_not_pile_up() {
             parent: 1,
             name: "x".into(),
             command: String::new(),
+            heap_options: None,
             usage: ProcessUsage::default(),
         };
         story.then(1, Event::Processes(ProcessChanges { born: vec![process], ..Default::default() }));
@@ -250,8 +253,15 @@ fn the_dead_stay_to_be_seen_and_do_not_pile_up() {
 fn cpu_is_measured_over_at_least_half_a_second() {
     let mut story = Story::new();
     let usage = |cpu_ms| ProcessUsage { cpu_ms, ..Default::default() };
-    let process =
-        Process { host_pid: 7, pid: None, parent: 1, name: "x".into(), command: String::new(), usage: usage(0) };
+    let process = Process {
+        host_pid: 7,
+        pid: None,
+        parent: 1,
+        name: "x".into(),
+        command: String::new(),
+        heap_options: None,
+        usage: usage(0),
+    };
     story.then(1, Event::Processes(ProcessChanges { born: vec![process], ..Default::default() }));
     let change = |cpu_ms| Event::Processes(ProcessChanges { changed: vec![(7, usage(cpu_ms))], ..Default::default() });
     story.then(100, change(100));
@@ -381,7 +391,15 @@ fn victim(host_pid: i32, name: &str, killed_with: Option<i32>) -> Event {
 
 fn process(host_pid: i32, parent: i32, name: &str, anon: u64) -> Process {
     let usage = ProcessUsage { rss: anon, anon, counted: Some(anon), page_tables: Some(0), ..ProcessUsage::default() };
-    Process { host_pid, pid: Some(host_pid - 498), parent, name: name.into(), command: name.into(), usage }
+    Process {
+        host_pid,
+        pid: Some(host_pid - 498),
+        parent,
+        name: name.into(),
+        command: name.into(),
+        heap_options: None,
+        usage,
+    }
 }
 
 fn born(processes: Vec<Process>) -> Event {

@@ -173,6 +173,7 @@ mod tests {
             parent: 1,
             name: "sh".into(),
             command: "sh -c x".into(),
+            heap_options: None,
             usage: usage(0),
         };
         Event::Processes(ProcessChanges {

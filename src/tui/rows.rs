@@ -222,6 +222,7 @@ mod tests {
             parent: *parent,
             name: (*command).into(),
             command: (*command).into(),
+            heap_options: None,
             usage: ProcessUsage { rss: *rss, state: 'S', ..Default::default() },
         };
         let born = rows.iter().map(process).collect();

@@ -74,7 +74,7 @@ fn story(steps: &[u8]) -> Vec<Stamped> {
 
 fn process(host_pid: i32) -> Process {
     let usage = ProcessUsage::default();
-    Process { host_pid, pid: None, parent: 1, name: "x".into(), command: "x y".into(), usage }
+    Process { host_pid, pid: None, parent: 1, name: "x".into(), command: "x y".into(), heap_options: None, usage }
 }
 
 fn session(events: &[Stamped]) -> Session {

@@ -31,6 +31,7 @@ pub(crate) fn session(
         parent: 1,
         name: name.into(),
         command: String::new(),
+        heap_options: None,
         usage,
     };
     let mut started = Started::plain(controller);

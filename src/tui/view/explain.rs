@@ -221,6 +221,7 @@ mod tests {
             parent: 1,
             name: "x".into(),
             command: "x".into(),
+            heap_options: None,
             usage: ProcessUsage { rss: rss * M, state: 'S', ..ProcessUsage::default() },
         };
         let born = vec![process(10, 40), process(11, 30)];

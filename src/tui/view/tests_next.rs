@@ -21,7 +21,7 @@ fn process(host_pid: i32, name: &str, size: u64, oom_score_adj: i32) -> Process 
         ..ProcessUsage::default()
     };
     let command = format!("{name} --serve");
-    Process { host_pid, pid: Some(host_pid - 498), parent: 1, name: name.into(), command, usage }
+    Process { host_pid, pid: Some(host_pid - 498), parent: 1, name: name.into(), command, heap_options: None, usage }
 }
 
 fn then(session: &mut Session, ms: u64, event: Event) {

@@ -50,6 +50,7 @@ fn with_processes(count: i32, names: &[&str]) -> Vec<Stamped> {
         parent: if n == 0 { 1 } else { 1000 + (n - 1) / 8 },
         name: names[n as usize % names.len()].into(),
         command: format!("{} --number {n}", names[n as usize % names.len()]),
+        heap_options: None,
         usage: usage(n),
     };
     let born = (0..count).map(process).collect();

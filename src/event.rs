@@ -23,7 +23,7 @@ pub(crate) mod words;
 pub use author::Author;
 pub use change::{Change, ChangeOutcome, Like, OomPolicy};
 pub use oom::{Asker, Charged, OomDump, Scope, Tabled, Victim};
-pub use pause::{Pause, Resume};
+pub use pause::{Pause, Reclaimed, Resume};
 pub use process::{COMMAND_LENGTH, Process, ProcessChanges, ProcessUsage, Share};
 pub use readings::{Abilities, Above, MemoryStat, OtherLimits, Pressure, Sample, Settings};
 pub use terminal::{LARGEST_TERMINAL, terminal_size};
@@ -104,6 +104,8 @@ pub enum Event {
         /// Why.
         by: Resume,
     },
+    /// Memory seemed to run out, and a reclaim made room: no pause was needed.
+    Reclaimed(Reclaimed),
     /// The kernel's long dump before a kill: why, and who stood beside it.
     OomDump(Box<OomDump>),
     /// The kernel's own words on a kill: who it was.

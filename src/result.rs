@@ -190,6 +190,10 @@ pub struct RunDocument {
     pub next_victim: Option<NextVictimDocument>,
     /// When it was paused because memory was about to run out.
     pub pauses: Vec<PauseDocument>,
+    /// How often a reclaim made room where a pause was due, so that there was none.
+    pub pauses_averted: u64,
+    /// How long the processes stood still for those reclaims, in all.
+    pub pauses_averted_seconds: f64,
     /// How the limit was moved.
     pub edits: Vec<Edit>,
     /// What happened, as sentences.
@@ -311,6 +315,8 @@ pub(crate) fn run_document(run: &Run, session: &Session) -> RunDocument {
         processes: processes(run),
         next_victim: next_victim(run),
         pauses: pauses(run),
+        pauses_averted: run.pauses.averted().0,
+        pauses_averted_seconds: run.pauses.averted().1.as_secs_f64(),
         edits: edits(run),
         events: events(run, session),
     }
@@ -378,6 +384,7 @@ fn kind(what: &What) -> &'static str {
         What::StallOver { .. } => "stall_over",
         What::Paused { .. } => "paused",
         What::Resumed { .. } => "resumed",
+        What::Reclaimed { .. } => "reclaimed",
         What::Note(_) => "note",
         What::Ended => "ended",
     }

@@ -177,6 +177,7 @@ impl Language {
             What::StallOver { lasted } => self.stall_over(*lasted),
             What::Paused { pause, worse } => self.paused(pause, *worse),
             What::Resumed { by } => self.resumed(*by),
+            What::Reclaimed { sum, times } => self.reclaimed(sum, *times),
             What::Note(note) => self.note(note),
             What::Ended => run.map_or((String::new(), Weight::Plain), |run| {
                 let (text, weight) = self.ended(run);
@@ -209,7 +210,7 @@ impl Language {
         let fits = usage.saturating_add(CHARGE_BATCH.saturating_mul(cpus));
         let fits = fits.checked_next_multiple_of(1 << 20).unwrap_or(fits);
         format!(
-            "the kernel refused {target} (EBUSY): {} are in use and cannot be given back; the limit stays {kept}. {} would fit; K ends the workload",
+            "the kernel refused {target} (EBUSY): {} stay in use after a reclaim; the limit stays {kept}. {} would fit; K ends the workload",
             size(usage),
             size(fits)
         )

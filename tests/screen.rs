@@ -214,7 +214,7 @@ fn the_keys_move_the_limit_and_the_kernel_follows() {
         let column = |s: &str| s.lines().map(|l| l.chars().skip(57).collect::<String>()).collect::<String>();
         let words = |s: &str| column(s).split_whitespace().collect::<Vec<_>>().join(" ");
         t.wait("the whole refusal", |s| {
-            words(s).contains("are in use and cannot be given back; the limit stays 150M. 63M would fit")
+            words(s).contains("stay in use after a reclaim; the limit stays 150M. 63M would fit")
         });
         assert_eq!(limit(&group), 150 * M);
     }

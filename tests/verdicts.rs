@@ -197,6 +197,9 @@ impl Edited {
                 let grown = out(&self.after).saturating_sub(out(&self.before));
                 self.took() && self.kills == 0 && grown + margin() + M >= *bytes
             }
+            Verdict::Unsure { .. } => {
+                (self.took() || matches!(self.outcome, LimitOutcome::Busy { .. })) && self.kills == 0
+            }
             Verdict::Refused { .. } => matches!(self.outcome, LimitOutcome::Busy { .. }) && self.kills == 0,
             Verdict::Kills { whom: Whom::First { pid, more, .. }, .. } => {
                 let first = self.victims.first().and_then(|victim| victim.pid);
@@ -447,6 +450,7 @@ fn kind(verdict: &Verdict) -> &'static str {
         Verdict::Fits { .. } => "fits",
         Verdict::Reclaims { .. } => "reclaims",
         Verdict::SwapsOut { .. } => "swaps out",
+        Verdict::Unsure { .. } => "unsure",
         Verdict::Refused { .. } => "refused",
         Verdict::Kills { .. } => "kills",
     }

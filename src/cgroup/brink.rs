@@ -23,8 +23,11 @@ use crate::error::{Error, Result};
 pub struct Closeness {
     /// What is charged.
     pub usage: u64,
-    /// The part of it that the kernel cannot get back: all but file cache and, where there is swap for it, what can be swapped out.
+    /// The part of it that may be unreclaimable: all but file cache and, where there is swap for it, what can be swapped out. On v1 it has
+    /// dentries and inodes in it, which the kernel does not tell apart: only a reclaim shows whether they can go.
     pub unreclaimable: u64,
+    /// The part of that which is unreclaimable for certain.
+    pub certain: u64,
     /// Whether the limit itself was met, and tasks sleep at it (v1 `under_oom` in `memory.oom_control`; only with `oom_kill_disable`).
     pub at_limit: bool,
 }
@@ -39,6 +42,10 @@ pub struct Lists {
     pub anon: u64,
     /// Names and inodes that the kernel remembers and can forget; 0 where it is not told.
     pub slab: u64,
+    /// Pages that are locked in memory.
+    pub locked: u64,
+    /// What the kernel holds beside `slab`, as far as it tells (v2).
+    pub kernel: u64,
 }
 
 impl Lists {
@@ -49,7 +56,15 @@ impl Lists {
             file: get("active_file") + get("inactive_file"),
             anon: get("active_anon") + get("inactive_anon"),
             slab: get("slab_reclaimable"),
+            locked: get("unevictable"),
+            kernel: ["slab_unreclaimable", "kernel_stack", "pagetables", "sock"].map(get).iter().sum(),
         }
+    }
+
+    /// What of a usage is unreclaimable for certain, when so much may be swapped out.
+    pub fn certain(&self, usage: u64, swap_room: u64) -> u64 {
+        let parts = self.anon.saturating_sub(swap_room) + self.locked + self.kernel;
+        parts.min(self.unreclaimable(usage, swap_room))
     }
 
     /// What of a usage cannot be given back, when so much may be swapped out.
@@ -124,7 +139,8 @@ mod tests {
     fn what_can_be_dropped_or_swapped_out_is_not_in_the_way() {
         let stat = "cache 100\ntotal_active_file 3145728\ntotal_inactive_file 1048576\ntotal_active_anon 2097152\ntotal_shmem 9\n";
         let lists = Lists::read(stat, "total_");
-        assert_eq!(lists, Lists { file: 4 * M, anon: 2 * M, slab: 0 });
+        assert_eq!(lists, Lists { file: 4 * M, anon: 2 * M, ..Lists::default() });
+        assert_eq!((lists.certain(10 * M, 0), lists.certain(10 * M, M)), (2 * M, M), "the rest may be dentries");
         assert_eq!(lists.unreclaimable(10 * M, 0), 6 * M);
         assert_eq!(lists.unreclaimable(10 * M, M), 5 * M);
         assert_eq!(lists.unreclaimable(10 * M, u64::MAX), 4 * M);

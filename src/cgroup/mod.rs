@@ -222,6 +222,12 @@ pub trait WriteSettings: Send {
     /// When the kernel refuses.
     fn follow_limit(&mut self) -> Result<()>;
 
+    /// Reclaims until usage is at most this many bytes, as far as that goes; the limit stays where it is.
+    ///
+    /// # Errors
+    /// When this kernel has no way to. `EINTR`: a signal broke it off.
+    fn reclaim_to(&mut self, usage: u64) -> Result<()>;
+
     /// Makes these changes, in order.
     ///
     /// # Errors

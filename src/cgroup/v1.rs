@@ -338,9 +338,11 @@ impl Cgroup for V1 {
         let mut buffer = [0; 4096];
         let usage = self.usage.number()?;
         let lists = Lists::read(self.stat.text(&mut buffer)?, "total_");
+        let room = self.swap_room();
         Ok(Closeness {
             usage,
-            unreclaimable: lists.unreclaimable(usage, self.swap_room()),
+            unreclaimable: lists.unreclaimable(usage, room),
+            certain: lists.certain(usage, room),
             at_limit: self.leaf_oom.keyed("under_oom").unwrap_or(0) > 0,
         })
     }

@@ -347,7 +347,9 @@ impl Cgroup for V2 {
         let mut buffer = [0; 8192];
         let usage = self.usage.number()?;
         let lists = Lists::read(self.stat.text(&mut buffer)?, "");
-        Ok(Closeness { usage, unreclaimable: lists.unreclaimable(usage, self.swap_room()), at_limit: false })
+        let room = self.swap_room();
+        let (unreclaimable, certain) = (lists.unreclaimable(usage, room), lists.certain(usage, room));
+        Ok(Closeness { usage, unreclaimable, certain, at_limit: false })
     }
 
     fn swap_is_limited(&self) -> bool {

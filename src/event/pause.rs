@@ -20,6 +20,19 @@ pub struct Pause {
     pub frozen: bool,
 }
 
+/// A reclaim that made room, so that there was no pause: all processes stood still meanwhile. In bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reclaimed {
+    /// The limit.
+    pub limit: Limit,
+    /// What was charged before.
+    pub before: u64,
+    /// And after.
+    pub after: u64,
+    /// For how long the processes stood still, in microseconds.
+    pub stood_us: u64,
+}
+
 /// Why a paused workload goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

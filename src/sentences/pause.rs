@@ -2,7 +2,7 @@
 
 use super::{Language, Weight};
 use crate::{
-    event::{Like, Pause, Resume},
+    event::{Like, Pause, Reclaimed, Resume},
     units::size,
 };
 
@@ -19,6 +19,19 @@ impl Language {
             (true, true) => "the limit itself was met before all had stopped".into(),
         };
         (text, Weight::Warning)
+    }
+
+    /// That reclaims made room where a pause was due, as a line of the log.
+    pub fn reclaimed(self, sum: &Reclaimed, times: u64) -> (String, Weight) {
+        let often = if times > 1 { format!(" {times} times") } else { String::new() };
+        let ms = sum.stood_us.div_ceil(1000);
+        let text = format!(
+            "not paused: a reclaim made room{often} (usage {} → {} of {}; the processes stood still for {ms} ms)",
+            size(sum.before),
+            size(sum.after),
+            sum.limit
+        );
+        (text, Weight::Plain)
     }
 
     /// That it goes on, as a line of the log.

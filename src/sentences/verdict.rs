@@ -46,6 +46,14 @@ impl Language {
                 );
                 ("!", text, Weight::Warning)
             }
+            Verdict::Unsure { certain, unknown } => {
+                let text = format!(
+                    "fits if the kernel can reclaim enough of its own {}, which {kernel} does not tell, and is refused otherwise: {} are unreclaimable",
+                    size(*unknown),
+                    size(*certain)
+                );
+                ("~", text, Weight::Act)
+            }
             Verdict::Refused { held, cache } => {
                 let cache = match *cache {
                     cache if cache < A_LITTLE => String::new(),

@@ -149,7 +149,9 @@ impl Run {
     pub(super) fn grew(&mut self, at: Duration) {
         if self.growth.is_due(at) {
             let parts = self.parts();
-            self.growth.push(at, parts.held, parts.cache);
+            // What a reclaim frees, or may free, fills no limit.
+            let held = parts.unreclaimable();
+            self.growth.push(at, held, parts.cache + (parts.held - held));
         }
     }
 

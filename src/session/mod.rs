@@ -26,7 +26,8 @@ use std::time::Duration;
 
 use crate::{
     event::{
-        Above, Author, Change, ChangeOutcome, Event, LimitOutcome, Note, Pause, Resume, Scope, Stamped, Started, Victim,
+        Above, Author, Change, ChangeOutcome, Event, LimitOutcome, Note, Pause, Reclaimed, Resume, Scope, Stamped,
+        Started, Victim,
     },
     units::Limit,
 };
@@ -212,6 +213,13 @@ pub enum What {
         /// Why.
         by: Resume,
     },
+    /// Reclaims made room where a pause was due; those in a row are one entry.
+    Reclaimed {
+        /// How it stood before the first and after the last, and how long the processes stood still in all.
+        sum: Reclaimed,
+        /// How many there were.
+        times: u64,
+    },
     /// Something to know.
     Note(Note),
     /// The run ended; how is with the run itself.
@@ -350,6 +358,14 @@ impl Session {
             && entry.at.saturating_sub(before.at) < SAME_KILL_STORY
         {
             *before = entry; // a held key is one refusal
+            return;
+        }
+        if let (What::Reclaimed { sum: new, times: more }, Some(before)) = (&entry.what, self.log.last_mut())
+            && before.run == entry.run
+            && let What::Reclaimed { sum, times } = &mut before.what
+        {
+            *sum = Reclaimed { stood_us: sum.stood_us.saturating_add(new.stood_us), before: sum.before, ..*new };
+            *times = times.saturating_add(*more);
             return;
         }
         self.told += u64::from(!matches!(entry.what, What::Note(_)));

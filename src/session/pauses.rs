@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::What;
-use crate::event::{Pause, Resume};
+use crate::event::{Pause, Reclaimed, Resume};
 
 /// How many pauses a run keeps.
 const KEPT: usize = 256;
@@ -23,6 +23,10 @@ pub struct Paused {
 #[derive(Clone, Debug, Default)]
 pub struct Pauses {
     list: Vec<Paused>,
+    /// How often a reclaim made room, so that no pause was needed.
+    averted: u64,
+    /// How long the processes stood still for those, in all.
+    stood: Duration,
 }
 
 impl Pauses {
@@ -34,6 +38,16 @@ impl Pauses {
     /// The one that lasts.
     pub fn now(&self) -> Option<&Paused> {
         self.list.last().filter(|pause| pause.over.is_none())
+    }
+
+    /// How often a reclaim made room, so that no pause was needed, and how long the processes stood still for it in all.
+    pub fn averted(&self) -> (u64, Duration) {
+        (self.averted, self.stood)
+    }
+
+    pub(super) fn reclaimed(&mut self, reclaimed: &Reclaimed) {
+        self.averted = self.averted.saturating_add(1);
+        self.stood = self.stood.saturating_add(Duration::from_micros(reclaimed.stood_us));
     }
 
     pub(super) fn paused(&mut self, at: Duration, pause: Pause) -> What {

@@ -285,6 +285,11 @@ impl Run {
                 }
                 return vec![(at, self.pauses.paused(at, *pause))];
             }
+            Event::Reclaimed(reclaimed) => {
+                self.pauses.reclaimed(reclaimed);
+                self.growth.clear();
+                return vec![(at, What::Reclaimed { sum: *reclaimed, times: 1 })];
+            }
             Event::Resumed { by } => {
                 let told = self.pauses.resumed(at, *by);
                 if told.is_some() {

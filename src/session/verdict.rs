@@ -35,6 +35,13 @@ pub enum Verdict {
         /// How much could be swapped out, in bytes.
         free: u64,
     },
+    /// It fits if the kernel can reclaim memory of its own, which it does not tell beforehand (v1), and is refused otherwise.
+    Unsure {
+        /// What is unreclaimable for certain, in bytes.
+        certain: u64,
+        /// Kernel memory that may be reclaimable, in bytes.
+        unknown: u64,
+    },
     /// It is less than what cannot be given back, and this kernel refuses it (v1 `EBUSY`).
     Refused {
         /// What cannot be given back, in bytes.
@@ -94,8 +101,19 @@ pub struct Parts {
     pub idle: u64,
     /// The part of `held` that could be swapped out now.
     pub swappable: u64,
+    /// The part of `held` that is kernel memory of which it is not known whether it is reclaimable: dentries and inodes, on v1.
+    pub unknown: u64,
+    /// The part of `held` that the kernel frees while it reclaims, though it counts for nothing then (v2 `slab_reclaimable`).
+    pub slab: u64,
     /// The part of `cache` that is written to the disk first.
     pub unwritten: u64,
+}
+
+impl Parts {
+    /// What is unreclaimable as far as is known, in bytes: `held` without what a reclaim frees, or may free.
+    pub fn unreclaimable(&self) -> u64 {
+        self.held.saturating_sub(self.unknown).saturating_sub(self.slab)
+    }
 }
 
 /// A buffer head describes each block of a page that was written through ext4 and the like, and goes with it (`struct buffer_head`, 104 bytes;
@@ -109,6 +127,9 @@ const LEFT_OF_EACH_PAGE: u64 = 9;
 /// as one sum; measured on 6.18 it was 76 to 92 KiB and 16 KiB.
 const OF_A_PROCESS: u64 = 84 * 1024;
 const OF_A_THREAD: u64 = 16 * 1024;
+
+/// Kernel memory of a v1 group below this is no matter, in bytes: what is reckoned for its processes is not more exact.
+const WORTH_A_TRY: u64 = 1 << 20;
 
 /// How far above what is held a limit has to be, in bytes: what the kernel charges ahead meanwhile. Measured with two CPUs, at random
 /// limits around what is held:
@@ -136,7 +157,11 @@ impl Run {
         let held = usage - idle - cache;
         let swappable =
             stat.anon.saturating_add(stat.shmem).saturating_sub(stat.locked).min(self.free_swap()).min(held);
-        Parts { held, cache, idle, swappable, unwritten: stat.unwritten.min(cache) }
+        let of_cache = cache.saturating_sub(file.min(cache));
+        let (kernel, slab) = (self.kernel_beside_processes(stat), stat.slab_reclaimable);
+        let left = kernel.saturating_sub(of_cache).min(held);
+        let (unknown, slab) = if slab.is_none() { (left, 0) } else { (0, left) };
+        Parts { held, cache, idle, swappable, unwritten: stat.unwritten.min(cache), unknown, slab }
     }
 
     /// What the kernel holds for the file cache and gives up with it, in bytes. More of its memory could go (names of files that were looked at),
@@ -144,14 +169,18 @@ impl Run {
     fn kernel_of_cache(&self, file: u64) -> u64 {
         let Some(stat) = self.stat else { return 0 };
         let pages = file / page_size();
-        let can = stat.slab_reclaimable.unwrap_or_else(|| {
+        self.kernel_beside_processes(stat).saturating_sub(pages * LEFT_OF_EACH_PAGE).min(pages * WITH_EACH_PAGE)
+    }
+
+    /// What the kernel holds that is not for processes, in bytes: v2 tells what of it is reclaimable.
+    fn kernel_beside_processes(&self, stat: MemoryStat) -> u64 {
+        stat.slab_reclaimable.unwrap_or_else(|| {
             let living = self.processes.values().filter(|row| row.died.is_none()).map(|row| row.process.usage);
             let tables = stat.anon / page_size() * 8;
             let of = |usage: ProcessUsage| OF_A_PROCESS + OF_A_THREAD * u64::from(usage.threads.max(1));
             let needed = living.fold(tables, |sum, usage| sum.saturating_add(of(usage)));
             stat.kernel.unwrap_or(0).saturating_sub(needed)
-        });
-        can.saturating_sub(pages * LEFT_OF_EACH_PAGE).min(pages * WITH_EACH_PAGE)
+        })
     }
 
     /// How much could be swapped out, in bytes. v1 bounds memory and swap together, which swapping out does not move, and swaps nothing out at a
@@ -186,6 +215,9 @@ impl Run {
             }
             _ if beyond <= parts.swappable => {
                 Verdict::SwapsOut { bytes: beyond, cache: parts.cache, free: parts.swappable }
+            }
+            _ if controller == Controller::V1 && parts.unknown >= WORTH_A_TRY && beyond <= parts.unknown => {
+                Verdict::Unsure { certain: parts.held - parts.unknown, unknown: parts.unknown }
             }
             _ if controller == Controller::V1 => Verdict::Refused { held: parts.held, cache: parts.cache },
             _ => {

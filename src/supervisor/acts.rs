@@ -134,7 +134,7 @@ impl Live {
 
     /// v1's freezer holds those who were killed, too. If there is no room then, the others are paused again at once.
     fn let_killed_die(&mut self, signal: i32, out: &mut Outbox) {
-        if signal == SIGKILL && self.is_paused() && self.group.freezer_state().is_some() {
+        if signal == SIGKILL && (self.is_paused() || self.brink.is_trying()) && self.group.freezer_state().is_some() {
             self.go_on(Resume::Killed, Instant::now(), out);
         }
     }

@@ -27,6 +27,17 @@ const LOOK_PAUSED: Duration = Duration::from_millis(50);
 /// Tasks that have slept at the limit for this long do not sleep in passing: a raised limit wakes them within 3 ms (measured on 6.18).
 const STUCK: Duration = Duration::from_millis(20);
 
+/// What a reclaim frees late (what RCU or a work queue frees) is waited for this long, and looked at this often.
+const FREED_LATE: Duration = Duration::from_millis(200);
+const LOOK_RECLAIMED: Duration = Duration::from_millis(2);
+
+/// After a reclaim that made room the workload runs for so many times as long as it stood still, before the next: 5 % of the time at most.
+const RUNS_BETWEEN: u32 = 19;
+
+/// A paused workload is reclaimed from again after this, and then after twice that each time: what was being written by then can go.
+const RECLAIM_PAUSED: Duration = Duration::from_millis(500);
+const RECLAIM_PAUSED_LATE: Duration = Duration::from_secs(16);
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -34,8 +45,23 @@ pub enum Step {
     Stay,
     /// Stop the workload; or, if it is stopped already, tell that it stands worse than was told.
     Pause,
-    /// Let it go on.
+    /// Stop the workload, and reclaim until usage is at most this: what is in use may be reclaimable, which only a reclaim tells.
+    Reclaim(u64),
+    /// Let it go on, paused or not: a reclaim made room.
     Resume,
+}
+
+/// A reclaim that is to tell whether a pause is needed.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    /// Since when the workload is stopped for it.
+    since: Instant,
+    /// What was charged before.
+    before: u64,
+    /// Whether all that could go was asked for; at first it is half of that.
+    all: bool,
+    /// When the last reclaim was over, if none is under way.
+    done: Option<Instant>,
 }
 
 /// The watch over one run's brink.
@@ -50,6 +76,12 @@ pub struct Brink {
     /// Since when tasks have been seen asleep at the limit.
     asleep: Option<Instant>,
     look: Option<Instant>,
+    /// The reclaim that goes on before a pause would be told.
+    trial: Option<Trial>,
+    /// No such reclaim before this.
+    not_before: Option<Instant>,
+    /// When a paused workload is reclaimed from again, and after what time the next.
+    again: Option<(Instant, Duration)>,
 }
 
 impl Brink {
@@ -71,12 +103,36 @@ impl Brink {
 
     /// The workload was stopped.
     pub fn stopped(&mut self, pause: Pause) {
-        self.paused = Some(pause);
+        (self.paused, self.trial) = (Some(pause), None);
+    }
+
+    /// A reclaim that was asked for is over, or could not be begun.
+    pub fn reclaimed(&mut self, now: Instant) {
+        if let Some(trial) = &mut self.trial {
+            trial.done = Some(now);
+        }
+        if self.trial.is_some() || self.paused.is_some() {
+            self.look = Some(now);
+        }
+    }
+
+    /// Whether the workload is stopped for a reclaim, and not paused.
+    pub fn is_trying(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// Ends the trial, where there is one: what was charged before it, and how long the workload stood still.
+    pub fn end_trial(&mut self, now: Instant) -> Option<(u64, Duration)> {
+        let trial = self.trial.take()?;
+        let stood = now.saturating_duration_since(trial.since);
+        self.not_before = Some(now + stood * RUNS_BETWEEN);
+        self.look = self.on.then_some(now + LOOK_SOON);
+        Some((trial.before, stood))
     }
 
     /// It goes on; whether it was paused.
     pub fn went_on(&mut self, now: Instant) -> bool {
-        self.asleep = None;
+        (self.asleep, self.again) = (None, None);
         self.look = self.on.then_some(now + LOOK_SOON);
         self.paused.take().is_some()
     }
@@ -103,11 +159,36 @@ impl Brink {
         let mark = brink_of(limit).unwrap_or(u64::MAX);
         let over = close.unreclaimable >= mark;
         let stuck = self.asleep.is_some_and(|since| over || now.saturating_duration_since(since) >= STUCK);
+        let worth = close.certain < mark.saturating_sub(slack(limit));
+        if self.paused.is_none()
+            && let Some(trial) = self.trial
+        {
+            return self.judge_trial(now, trial, mark, limit, close);
+        }
         match self.paused {
             Some(told) if close.unreclaimable < way_back(told.limit, limit) && !close.at_limit => Step::Resume,
             Some(told) => {
                 self.look = Some(now + LOOK_PAUSED);
-                if stuck && !told.at_limit { Step::Pause } else { Step::Stay }
+                let (at, wait) = *self.again.get_or_insert((now + RECLAIM_PAUSED, RECLAIM_PAUSED));
+                if stuck && !told.at_limit {
+                    Step::Pause
+                } else if worth && now >= at {
+                    let wait = (wait * 2).min(RECLAIM_PAUSED_LATE);
+                    self.again = Some((now + wait, wait));
+                    Step::Reclaim(close.certain)
+                } else {
+                    Step::Stay
+                }
+            }
+            None if worth && over => {
+                // What may be reclaimable is left to the kernel meanwhile, which reclaims at the limit itself.
+                if let Some(at) = self.not_before.filter(|at| now < *at && !stuck_long(self.asleep, now)) {
+                    self.look = Some((now + LOOK_LATE).min(at));
+                    return Step::Stay;
+                }
+                self.trial = Some(Trial { since: now, before: close.usage, all: false, done: None });
+                self.look = None;
+                Step::Reclaim(close.certain + (close.usage.min(mark) - close.certain) / 2)
             }
             None if over || stuck => {
                 self.look = Some(now + LOOK_PAUSED);
@@ -120,14 +201,48 @@ impl Brink {
             }
         }
     }
+
+    /// Judges a reading while the workload is stopped for a reclaim.
+    fn judge_trial(&mut self, now: Instant, trial: Trial, mark: u64, limit: Limit, close: &Closeness) -> Step {
+        let Some(done) = trial.done else {
+            self.look = None; // the writer tells when it is over
+            return Step::Stay;
+        };
+        if close.unreclaimable < mark.saturating_sub(slack(limit)) && !close.at_limit {
+            return Step::Resume;
+        }
+        if !trial.all {
+            self.trial = Some(Trial { all: true, done: None, ..trial });
+            self.look = None;
+            return Step::Reclaim(close.certain);
+        }
+        if now.saturating_duration_since(done) < FREED_LATE {
+            self.look = Some(now + LOOK_RECLAIMED);
+            return Step::Stay;
+        }
+        // Where nobody can be stopped there is no pause, and it is tried again.
+        self.end_trial(now);
+        self.look = Some(now + LOOK_PAUSED);
+        Step::Pause
+    }
 }
 
 /// Below this a paused workload goes on, in bytes. Under the limit that it was paused at that is a little below the mark: what CPUs have charged
 /// in advance is given back while it stands, and is no room to run in.
 fn way_back(then: Limit, now: Limit) -> u64 {
     let mark = brink_of(now).unwrap_or(u64::MAX);
-    let slack = now.bytes().filter(|_| then == now).map_or(0, |limit| headroom(limit) / 4);
+    let slack = if then == now { slack(now) } else { 0 };
     mark - slack
+}
+
+/// A little below the mark, in bytes: what CPUs have charged in advance is given back while all stand still, and is no room to run in.
+fn slack(limit: Limit) -> u64 {
+    limit.bytes().map_or(0, |limit| headroom(limit) / 4)
+}
+
+/// Whether tasks sleep at the limit though the kernel has tried all.
+fn stuck_long(asleep: Option<Instant>, now: Instant) -> bool {
+    asleep.is_some_and(|since| now.saturating_duration_since(since) >= STUCK)
 }
 
 /// How long it is certain that nothing happens, this many bytes before the brink.
@@ -143,7 +258,7 @@ mod tests {
     const LIMIT: Limit = Limit::Bytes(128 * M);
 
     fn close(usage: u64, unreclaimable: u64) -> Closeness {
-        Closeness { usage: usage * M, unreclaimable: unreclaimable * M, at_limit: false }
+        Closeness { usage: usage * M, unreclaimable: unreclaimable * M, certain: unreclaimable * M, at_limit: false }
     }
 
     fn stopped(at_limit: bool) -> Pause {
@@ -218,6 +333,33 @@ mod tests {
         assert_eq!(brink.judge(now, LIMIT, &asleep), Step::Pause);
         brink.stopped(stopped(true));
         assert_eq!(brink.judge(now, LIMIT, &asleep), Step::Stay);
+    }
+
+    #[test]
+    fn what_may_be_reclaimable_is_reclaimed_before_a_pause_is_told_and_only_what_stays_is_paused_for() {
+        let (mut brink, now) = watching();
+        let maybe = |unreclaimable| Closeness { certain: 20 * M, ..close(120, unreclaimable) };
+        assert_eq!(brink.judge(now, LIMIT, &maybe(113)), Step::Reclaim(66 * M), "half of what may go");
+        assert_eq!(brink.judge(at(now, 1), LIMIT, &maybe(113)), Step::Stay, "it is under way");
+        brink.reclaimed(at(now, 10));
+        assert_eq!(brink.judge(at(now, 10), LIMIT, &maybe(60)), Step::Resume);
+        assert_eq!(brink.end_trial(at(now, 10)), Some((120 * M, Duration::from_millis(10))));
+        assert_eq!(brink.judge(at(now, 100), LIMIT, &maybe(113)), Step::Stay, "5 % of the time at most");
+        assert_eq!(brink.judge(at(now, 100), LIMIT, &close(113, 113)), Step::Pause, "heap is not waited for");
+        assert_eq!(brink.judge(at(now, 201), LIMIT, &maybe(113)), Step::Reclaim(66 * M));
+        brink.reclaimed(at(now, 210));
+        assert_eq!(brink.judge(at(now, 210), LIMIT, &maybe(112)), Step::Reclaim(20 * M), "then all of it");
+        brink.reclaimed(at(now, 220));
+        assert_eq!(brink.judge(at(now, 221), LIMIT, &maybe(112)), Step::Stay, "it may be freed late");
+        assert!(brink.deadline().is_some_and(|look| look < at(now, 230)));
+        assert_eq!(brink.judge(at(now, 421), LIMIT, &maybe(112)), Step::Pause);
+        brink.stopped(stopped(false));
+        assert!(!brink.is_trying() && brink.paused().is_some());
+        // What was being written by then can go a little later.
+        assert_eq!(brink.judge(at(now, 500), LIMIT, &maybe(112)), Step::Stay);
+        assert_eq!(brink.judge(at(now, 1001), LIMIT, &maybe(112)), Step::Reclaim(20 * M));
+        brink.reclaimed(at(now, 1010));
+        assert_eq!(brink.judge(at(now, 1010), LIMIT, &maybe(60)), Step::Resume);
     }
 
     #[test]

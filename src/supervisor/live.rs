@@ -71,7 +71,7 @@ pub struct Live {
     pub(super) brink: Brink,
     /// Whether the user stopped all processes; a pause and its end leave that as it is.
     pub(super) frozen_by_user: bool,
-    waker: Waker,
+    pub(super) waker: Waker,
     /// OOM kills when last counted.
     kills: u64,
     pub(super) main: Option<(i32, i32)>,

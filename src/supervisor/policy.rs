@@ -1,13 +1,13 @@
 //! What happens to a live run when memory runs out: paused at the brink, or killed whole. What the kernel does by itself it is left to do.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::libc::SIGKILL;
 
 use super::{live::Live, outbox::Outbox};
 use crate::{
     cgroup::Detail,
-    event::{Change, Controller, Event, Note, OomPolicy, Pause, Resume, Stopped},
+    event::{Change, Controller, Event, Note, OomPolicy, Pause, Reclaimed, Resume, Stopped},
     sandbox::protocol::Order,
 };
 
@@ -28,6 +28,9 @@ impl Live {
 
     /// Takes note of what the writer has done: the limit may be another, and so may the policy.
     pub(super) fn follow(&mut self, changes: &[Change], now: Instant, out: &mut Outbox) {
+        if !self.settings.is_writing() {
+            self.brink.reclaimed(now);
+        }
         for change in changes {
             if let Change::Oom(policy) = change {
                 self.adopt(*policy, now, out);
@@ -51,7 +54,21 @@ impl Live {
         let Ok(close) = self.group.closeness() else { return };
         match self.brink.judge(now, limit, &close) {
             Step::Stay => {}
+            Step::Resume if self.brink.is_trying() => {
+                if let Some((before, stood)) = self.thaw_trial(now, out) {
+                    let stood_us = stood.as_micros().try_into().unwrap_or(u64::MAX);
+                    let after = close.usage;
+                    out.push(Event::Reclaimed(Reclaimed { limit, before, after, stood_us }));
+                }
+            }
             Step::Resume => self.go_on(Resume::Room, now, out),
+            Step::Reclaim(usage) => {
+                // Without a freezer a reclaim is a race, but none that anybody loses.
+                let _ = if self.is_paused() { Ok(()) } else { self.group.freeze(true) };
+                if self.settings.reclaim(&*self.group, usage, &self.waker).is_err() {
+                    self.brink.reclaimed(now);
+                }
+            }
             Step::Pause => {
                 let frozen = self.group.freeze(true);
                 // Without a freezer only the kernel's own pause is left, at the limit itself.
@@ -67,6 +84,17 @@ impl Live {
         }
     }
 
+    /// Lets a workload go on that was stopped for a reclaim and is not paused; what the user froze stays so.
+    fn thaw_trial(&mut self, now: Instant, out: &mut Outbox) -> Option<(u64, Duration)> {
+        let trial = self.brink.end_trial(now)?;
+        if !self.frozen_by_user
+            && let Err(e) = self.group.freeze(false)
+        {
+            out.push(Event::Note(Note::Hint { text: e.to_string() }));
+        }
+        Some(trial)
+    }
+
     fn pause(&mut self, pause: Pause, now: Instant, out: &mut Outbox) {
         self.brink.stopped(pause);
         self.sample(now, Detail::Full, out); // what is looked at now is how it stood
@@ -78,6 +106,7 @@ impl Live {
 
     /// Lets a paused workload go on; what the user froze stays so.
     pub(super) fn go_on(&mut self, by: Resume, now: Instant, out: &mut Outbox) {
+        self.thaw_trial(now, out);
         if !self.brink.went_on(now) {
             return;
         }

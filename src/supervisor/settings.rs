@@ -146,6 +146,14 @@ impl SettingsWatch {
         Ok(())
     }
 
+    /// Queues a reclaim, until usage is at most so many bytes.
+    ///
+    /// # Errors
+    /// When the writer cannot be started, or the run is being ended.
+    pub fn reclaim(&mut self, group: &dyn Cgroup, usage: u64, waker: &Waker) -> Result<()> {
+        self.order(group, Order::Reclaim(usage), waker)
+    }
+
     fn order(&mut self, group: &dyn Cgroup, order: Order, waker: &Waker) -> Result<()> {
         let writer = match self.writer.take() {
             Some(writer) => writer,
@@ -172,7 +180,7 @@ impl SettingsWatch {
                     }
                     out.push(Event::LimitDone { target, by, outcome });
                 }
-                Written::Followed => {}
+                Written::Followed | Written::Reclaimed => {}
                 Written::Change(change, outcome) => {
                     if outcome == ChangeOutcome::Done {
                         self.made.push(change);

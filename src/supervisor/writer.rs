@@ -47,6 +47,8 @@ pub enum Order {
     Change(Change),
     /// What hangs on a limit that somebody else has written.
     Follow,
+    /// A reclaim, until usage is at most so many bytes.
+    Reclaim(u64),
 }
 
 /// What became of it.
@@ -58,6 +60,8 @@ pub enum Written {
     Change(Change, ChangeOutcome),
     /// What hangs on the limit; if that failed, it is seen where it is read.
     Followed,
+    /// A reclaim; what it freed is seen where it is read.
+    Reclaimed,
 }
 
 /// The supervisor's side of the writer thread.
@@ -109,6 +113,10 @@ impl Work {
             Order::Follow => {
                 let _ = self.write(|group| group.follow_limit());
                 Written::Followed
+            }
+            Order::Reclaim(usage) => {
+                let _ = self.write(|group| group.reclaim_to(usage));
+                Written::Reclaimed
             }
             Order::Change(change) => Written::Change(change, outcome(self.write(|group| group.change(change)))),
         }

@@ -14,6 +14,7 @@ use crate::{
     cgroup::{
         NO_SWAP, WriteSettings,
         beside::{self, Beside, Kind},
+        brink::Lists,
         files,
         files::Kept,
         mirror_of, must_raise_mirror_first,
@@ -143,6 +144,8 @@ enum Again {
     /// By now it fits: what is charged ahead for each CPU is given back by other threads of the kernel, for which a refusal does not wait
     /// (`drain_all_stock` in mm/memcontrol.c).
     Now,
+    /// It may fit soon: what could be dentries and inodes is freed late (RCU), and v1 does not tell it from other kernel memory.
+    Late,
     /// It fits once so many bytes are written to the disk: reclaim asks for that and does not wait either (`wakeup_flusher_threads` in
     /// mm/vmscan.c).
     Written(u64),
@@ -151,6 +154,10 @@ enum Again {
 /// How long what is on its way to the disk is waited for while none of it arrives, and how often it is looked at.
 const DISK_PATIENCE: Duration = Duration::from_secs(1);
 const DISK_LOOK: Duration = Duration::from_millis(5);
+
+/// How long what is freed late is waited for, and how often it is tried.
+const FREED_LATE: Duration = Duration::from_millis(200);
+const LATE_LOOK: Duration = Duration::from_millis(20);
 
 impl V1Writer {
     /// Whether a limit that was refused is worth another try.
@@ -162,7 +169,11 @@ impl V1Writer {
         let stat = files::read(&self.leaf.join("memory.stat")).ok()?;
         let get = |key| files::value_of(&stat, key).unwrap_or(0);
         let unwritten = get("total_dirty") + get("total_writeback");
-        (usage.saturating_sub(unwritten) <= target).then_some(Again::Written(unwritten))
+        if usage.saturating_sub(unwritten) <= target {
+            return Some(Again::Written(unwritten));
+        }
+        let certain = Lists::read(&stat, "total_").certain(usage, 0);
+        (certain <= target).then_some(Again::Late)
     }
 
     /// Writes the limit, also where the kernel refuses what it could take a moment later.
@@ -170,15 +181,17 @@ impl V1Writer {
         let mut least = u64::MAX;
         let mut since = Instant::now();
         let mut drained = false;
+        let begun = Instant::now();
         loop {
             match self.try_limit(target) {
                 Err(e) if e.is(Errno::EBUSY) => match self.again(target) {
                     Some(Again::Now) if !std::mem::replace(&mut drained, true) => {}
+                    Some(Again::Late) if begun.elapsed() < FREED_LATE => wait(LATE_LOOK)?,
                     Some(Again::Written(left)) if left < least || since.elapsed() < DISK_PATIENCE => {
                         if left < least {
                             (least, since) = (left, Instant::now());
                         }
-                        look_again()?;
+                        wait(DISK_LOOK)?;
                     }
                     _ => return Err(e),
                 },
@@ -189,8 +202,8 @@ impl V1Writer {
 }
 
 /// Waits in the writer's thread, where nobody waits for it. A signal breaks this off as it does a write: `EINTR`.
-fn look_again() -> Result<()> {
-    let time = Timespec { tv_sec: 0, tv_nsec: DISK_LOOK.as_nanos() as i64 };
+fn wait(time: Duration) -> Result<()> {
+    let time = Timespec { tv_sec: 0, tv_nsec: time.as_nanos() as i64 };
     match nanosleep(&time) {
         NanosleepRelativeResult::Interrupted(_) => Err(Error::sys("wait for the disk", Errno::EINTR)),
         _ => Ok(()),
@@ -209,6 +222,17 @@ impl WriteSettings for V1Writer {
                 Ok(LimitOutcome::Busy { usage: self.usage.number()?, kept: read_limit(&self.limit)? })
             }
             Err(e) => Err(e),
+        }
+    }
+
+    /// v1 reclaims only where a limit asks for it. It is L's that is lowered, and put back at once: L holds every page, while the limit that
+    /// counts is P's, which never moves here, whoever else writes it and whenever sandtop is killed (the workload then dies in L).
+    fn reclaim_to(&mut self, usage: u64) -> Result<()> {
+        let lowered = self.mirror.write(&usage.to_string());
+        self.follow_limit()?;
+        match lowered {
+            Err(e) if e.is(Errno::EBUSY) => Ok(()), // as much as could go is gone
+            other => other,
         }
     }
 

@@ -136,6 +136,21 @@ impl WriteSettings for V2Writer {
         Ok(LimitOutcome::Applied { now: self.try_limit(target)? })
     }
 
+    /// Before `memory.reclaim` (5.19) `memory.high` does it: the write that lowers it reclaims, and kills nobody. It is put back at once.
+    fn reclaim_to(&mut self, usage: u64) -> Result<()> {
+        let current = files::read(&self.dir.join("memory.current"))?.trim().parse().unwrap_or(0u64);
+        let more = current.saturating_sub(usage);
+        if more == 0 {
+            return Ok(());
+        }
+        if self.dir.join("memory.reclaim").exists() {
+            return self.reclaim(Limit::Bytes(more));
+        }
+        let lowered = self.write("memory.high", &usage.to_string());
+        self.write("memory.high", &kernel_text(self.high.under(read_limit(&self.limit)?)))?;
+        lowered
+    }
+
     fn change(&mut self, change: Change) -> Result<()> {
         match change {
             Change::Swap(swap) => {

@@ -313,8 +313,9 @@ fn a_group_kill_is_one_story_that_names_everybody() {
         names.sort_unstable();
         assert_eq!(names, ["sh", "sleep", "sleep"], "{story:#}");
         let repeated = ended.number("oom_kills_repeated");
-        let killed = if is_v2() { 4 } else { 1 };
-        assert_eq!(ended.number("oom_kills") - repeated, killed, "{story:#}\n{}", kernels_log());
+        // Who dies with the main process before the kernel comes to it is not counted.
+        let counted = if is_v2() { 2..=4 } else { 1..=1 };
+        assert!(counted.contains(&(ended.number("oom_kills") - repeated)), "{story:#}\n{}", kernels_log());
         for said in ["OOM kill of worker (pid ", " and 3 other processes at ", "oom"] {
             assert!(ended.err.contains(said), "{said}: {}", ended.err);
         }

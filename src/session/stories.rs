@@ -339,7 +339,10 @@ impl Run {
         }
         let found = match last.group_kill {
             Some(GroupKill::Sandtop) => true,
-            Some(GroupKill::Kernel) => !self.started.kernel_log && last.who.is_some(),
+            // Of a whole sandbox some die with its main process before the kernel comes to them.
+            Some(GroupKill::Kernel) => {
+                last.who.is_some() && (!self.started.kernel_log || self.settings.oom_group == Some(true))
+            }
             None => false,
         };
         if !found {

@@ -120,9 +120,12 @@ impl Story {
 
     /// How many processes were killed in it.
     pub fn processes(&self) -> u64 {
+        // The kernel names nobody who was dying already when it came to it.
+        let named = 1 + self.others.len() as u64 + self.others_left_out;
         match self.group_kill {
-            Some(GroupKill::Sandtop) => 1 + self.others.len() as u64 + self.others_left_out,
-            _ => self.kills.saturating_sub(self.repeated).max(1),
+            Some(GroupKill::Sandtop) => named,
+            Some(GroupKill::Kernel) => self.kills.saturating_sub(self.repeated).max(named),
+            None => self.kills,
         }
     }
 

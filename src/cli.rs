@@ -264,7 +264,10 @@ pub struct Options {
     /// Limit of memory and swap together, or max; without it nothing is swapped out
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
     pub memory_swap: Option<String>,
-    /// Soft limit: above it the kernel slows the workload down (v2), or takes from it first when the machine is short (v1)
+    /// Soft limit: above it the kernel slows the workload down, and kills nobody (memory.high, cgroup v2 alone)
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
+    pub memory_high: Option<String>,
+    /// When the machine is short: spare the workload up to this (v2), or take from it first what is above (v1)
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
     pub memory_reservation: Option<String>,
     /// What happens when memory runs out [default: kill]

@@ -154,7 +154,12 @@ fn every_event() -> Vec<Event> {
     let mut events = vec![
         Event::Started(Box::new(started)),
         Event::Running { pid: 2, host_pid: Some(500) },
-        Event::Settings(Box::new(Settings { high: Some(Limit::Max), above, ..Settings::default() })),
+        Event::Settings(Box::new(Settings {
+            high: Some(Limit::Max),
+            low: Some(Limit::Max),
+            above,
+            ..Settings::default()
+        })),
         Event::Processes(ProcessChanges {
             born: vec![process, child],
             changed: vec![(500, usage), (501, exiting)],
@@ -234,6 +239,7 @@ fn every_change() -> Vec<Change> {
     vec![
         Change::Swap(limit),
         Change::SoftLimit(limit),
+        Change::Reservation(limit),
         Change::Swappiness(60),
         Change::Oom(OomPolicy::Group),
         Change::Pids(Quota::Of(10)),

@@ -186,14 +186,20 @@ fn swap(wanted: Option<&str>, limit: Limit, mem_total: u64) -> Result<Limit> {
 
 /// The settings beside limit and swap, as changes of a fresh group.
 fn changes(options: &cli::Options, mem_total: u64, controller: Controller) -> Result<Vec<Change>> {
-    let soft = options.memory_reservation.as_deref().map(|text| {
-        let limit = Limit::parse(text, mem_total).map_err(|why| Error::new(format!("--memory-reservation: {why}")));
-        limit.map(Change::SoftLimit)
-    });
-    let soft = soft.transpose()?;
+    let size = |option: &str, text: &Option<String>| {
+        let parse = |text: &String| Limit::parse(text, mem_total).map_err(|why| Error::new(format!("{option}: {why}")));
+        text.as_ref().map(parse).transpose()
+    };
+    let high = size("--memory-high", &options.memory_high)?;
+    if high.is_some() && controller == Controller::V1 {
+        return Err(Error::new("--memory-high: cgroup v1 has no memory.high, which slows a group down above it")
+            .remedy("leave it out, or try it on a machine with cgroup v2; --memory-reservation is v1's soft limit, which acts only when the whole machine is short"));
+    }
+    let reservation = size("--memory-reservation", &options.memory_reservation)?;
+    let soft = high.map(Change::SoftLimit).into_iter().chain(reservation.map(Change::Reservation));
     let oom = options.oom.or_else(|| like::oom(options.like?, controller)).map(Change::Oom);
     let counts = [options.pids_limit.map(Change::Pids), options.cpus.map(Change::Cpus)];
-    Ok(soft.into_iter().chain(oom).chain(counts.into_iter().flatten()).collect())
+    Ok(soft.chain(oom).chain(counts.into_iter().flatten()).collect())
 }
 
 /// What is said where the limit is all there is.

@@ -70,8 +70,8 @@ fn cpu_quota(group: &Path) -> String {
     }
 }
 
-fn soft_limit(group: &Path) -> String {
-    read(group, if is_v2() { "memory.high" } else { "memory.soft_limit_in_bytes" })
+fn reservation(group: &Path) -> String {
+    read(group, if is_v2() { "memory.low" } else { "memory.soft_limit_in_bytes" })
 }
 
 /// How much may be swapped out, `None` where that is not counted.
@@ -146,7 +146,7 @@ fn what_is_asked_for_at_launch_is_what_the_kernel_has() {
         "-m 64M --memory-swap 96M --memory-reservation 48M --cpus 0.5 --pids-limit 40 --oom-score-adj 300 --oom";
     let child = Sandtop::run(&format!("{options} {policy}")).cmd(["sleep", "1000"]).start();
     let group = child.group();
-    assert_eq!(soft_limit(&group), (48 * M).to_string());
+    assert_eq!(reservation(&group), (48 * M).to_string());
     let cpu = cpu_quota(&group);
     assert_eq!(cpu, "50000 100000");
     assert_eq!(read(&beside(&group, "pids"), "pids.max"), "40");
@@ -160,7 +160,8 @@ fn what_is_asked_for_at_launch_is_what_the_kernel_has() {
     let ended = child.wait();
     let asked = ended.field("settings_asked");
     let expected = serde_json::json!({
-        "oom": policy, "soft_limit": 48 * M, "swappiness": null, "pids_limit": 40, "cpus": 0.5, "oom_score_adj": 300
+        "oom": policy, "soft_limit": null, "reservation": 48 * M, "swappiness": null, "pids_limit": 40, "cpus": 0.5,
+        "oom_score_adj": 300
     });
     assert_eq!(asked, &expected);
     assert!(!group.exists());
@@ -174,22 +175,29 @@ fn settings_move_live_and_the_kernel_follows() {
     let mut t = screen("-m 100M --pids-limit 64 --cpus max", &["sleep", "1000"]);
     open(&mut t);
     let group = made_group(t.sandtop());
-    set(&mut t, 2, "48M");
-    wait_for("the soft limit", || (soft_limit(&group) == (48 * M).to_string()).then_some(()));
-    set(&mut t, 5, "32");
+    set(&mut t, 3, "48M");
+    wait_for("the reservation", || (reservation(&group) == (48 * M).to_string()).then_some(()));
+    if is_v2() {
+        set(&mut t, 2, "60M");
+        wait_for("the soft limit", || (read(&group, "memory.high") == (60 * M).to_string()).then_some(()));
+    } else {
+        choose(&mut t, 2);
+        t.wait_text("cgroup v1 has no memory.high");
+    }
+    set(&mut t, 6, "32");
     wait_for("the pids limit", || (read(&beside(&group, "pids"), "pids.max") == "32").then_some(()));
-    set(&mut t, 6, "1.5");
+    set(&mut t, 7, "1.5");
     wait_for("the CPU quota", || (cpu_quota(&group) == "150000 100000").then_some(()));
     t.wait("all of it on the panel", |s| s.contains("48M") && s.contains("1.5 CPUs"));
     // What the panel says is what the kernel was found to have.
     if is_v2() {
-        choose(&mut t, 3);
+        choose(&mut t, 4);
         t.wait_text("cgroup v2 has no swappiness for a group");
     } else {
-        set(&mut t, 3, "30");
+        set(&mut t, 4, "30");
         wait_for("swappiness", || (read(&group, "memory.swappiness") == "30").then_some(()));
         assert_eq!(read(&group, "leaf/memory.swappiness"), "30", "v1 reclaims by the task's own group");
-        set(&mut t, 3, "0");
+        set(&mut t, 4, "0");
     }
     if swap_limit(&group).is_some() {
         set(&mut t, 1, "20M");
@@ -201,13 +209,13 @@ fn settings_move_live_and_the_kernel_follows() {
         });
     }
     // A typing error is told while it is typed, and does nothing.
-    choose(&mut t, 5);
+    choose(&mut t, 6);
     t.keys("\r\x15many\r");
     t.wait_text("is no number of processes");
     t.keys("\x1b");
     t.wait("the line gone", |s| !s.contains("│ › "));
     assert_eq!(read(&beside(&group, "pids"), "pids.max"), "32");
-    choose(&mut t, 4);
+    choose(&mut t, 5);
     t.keys("\r");
     t.wait("the whole group", |s| s.lines().any(|l| l.contains("▸ out of memory") && l.contains("group")));
     if is_v2() {
@@ -228,7 +236,7 @@ fn a_group_that_was_not_joined_is_greyed_and_the_next_run_has_it() {
     }
     let mut t = screen("-m 100M", &["sleep", "1000"]);
     open(&mut t);
-    choose(&mut t, 5);
+    choose(&mut t, 6);
     if is_v2() {
         t.wait("a pids limit", |s| s.lines().any(|l| l.contains("▸ pids limit") && l.contains("max")));
     } else {
@@ -240,9 +248,9 @@ fn a_group_that_was_not_joined_is_greyed_and_the_next_run_has_it() {
     t.wait_ended();
     t.keys("s");
     t.wait_text("┌ settings");
-    choose(&mut t, 8);
+    choose(&mut t, 9);
     t.wait_text("Nothing runs that it could be done to");
-    set(&mut t, 5, "17");
+    set(&mut t, 6, "17");
     t.wait_text("→ 17 (next run)");
     close(&mut t);
     t.keys("r");
@@ -261,14 +269,14 @@ fn what_somebody_else_changes_is_said_to_be_his() {
     let mut t = screen("-m 100M --pids-limit 64", &["sleep", "1000"]);
     open(&mut t);
     let group = made_group(t.sandtop());
-    set(&mut t, 2, "50M");
+    set(&mut t, 3, "50M");
     close(&mut t);
-    t.wait_text("soft limit 50M, by you");
+    t.wait_text("reservation 50M, by you");
     fs::write(beside(&group, "pids").join("pids.max"), "9").unwrap();
     t.wait_text("the pids limit is 9 now: something else changed it");
-    let soft = if is_v2() { "memory.high" } else { "memory.soft_limit_in_bytes" };
-    fs::write(group.join(soft), (30 * M).to_string()).unwrap();
-    t.wait_text("the soft limit is 30M now: something else changed it");
+    let file = if is_v2() { "memory.low" } else { "memory.soft_limit_in_bytes" };
+    fs::write(group.join(file), (30 * M).to_string()).unwrap();
+    t.wait_text("the reservation is 30M now: something else changed it");
     assert_eq!(t.text().matches("something else").count(), 2, "ours is told as ours:\n{}", t.text());
     end(t);
 }
@@ -281,7 +289,7 @@ fn frozen_it_stands_still_and_thawed_it_goes_on() {
     let mut t = screen("-m 100M", &["sh", "-c", "while :; do sleep 0.05; done"]);
     open(&mut t);
     let group = made_group(t.sandtop());
-    choose(&mut t, 7);
+    choose(&mut t, 8);
     if !can_freeze() {
         t.wait_text("no cgroup v2");
         close(&mut t);
@@ -318,7 +326,7 @@ fn reclaim_drops_the_cache_and_nothing_else() {
     let usage = |group: &Path| number(group, if is_v2() { "memory.current" } else { "memory.usage_in_bytes" });
     wait_for("cache and memory", || (usage(&group) > 48 * M && pids_in(&group).len() == 2).then_some(()));
     open(&mut t);
-    choose(&mut t, 8);
+    choose(&mut t, 9);
     let lacks = is_v2() && !group.join("memory.reclaim").exists();
     if lacks {
         t.wait_text("memory.reclaim came with 5.19");
@@ -390,6 +398,50 @@ fn a_limit_of_processes_above_is_not_called_the_sandboxes_own() {
     let counted_in_the_leaf = !parent.dir.join("pids.events.local").exists();
     let said = ended.err.contains("a limit of processes, ours or one above, was met");
     assert_eq!((met["pids_refused"].as_u64() > Some(0), said), (counted_in_the_leaf, counted_in_the_leaf), "{met:#}");
+}
+
+#[test]
+fn a_soft_limit_that_slows_a_workload_down_is_named() {
+    let test = "a_soft_limit_that_slows_a_workload_down_is_named";
+    if !kernel_tier(test) {
+        return;
+    }
+    if !is_v2() {
+        let refused = Sandtop::with("run --memory-high 40M true").go();
+        assert_eq!(refused.code, 125);
+        assert!(refused.err.contains("cgroup v1 has no memory.high"), "{}", refused.err);
+        return;
+    }
+    // 80M do not fit: each page above the soft limit is waited for, and nobody is killed.
+    let child = Sandtop::run("-m 200M --memory-high 40M").worker("fill 80M").start();
+    let group = child.group();
+    let events = || fs::read_to_string(group.join("memory.events")).unwrap_or_default();
+    let high = |text: String| text.lines().find_map(|line| line.strip_prefix("high ")?.parse::<u64>().ok());
+    wait_for("charges above the soft limit", || high(events()).filter(|n| *n > 20));
+    child.signal(Signal::SIGTERM);
+    let ended = child.wait();
+    let met = ended.field("other_limits");
+    assert!(met["soft_limit_hits"].as_u64() > Some(20), "{met:#}");
+    assert_eq!(met["soft_limit_bytes"], 40 * M, "{met:#}");
+    assert!(met["soft_limit_waited_seconds"].as_f64() > Some(0.0), "{met:#}");
+    assert!(ended.err.contains("slowed down by its soft limit of 40M: "), "{}", ended.err);
+    let told = ended.field("events").as_array().unwrap().iter().any(|event| event["kind"] == "soft_limit_met");
+    assert!(told, "{:#}", ended.field("events"));
+}
+
+#[test]
+fn a_pause_at_the_brink_is_not_told_as_a_soft_limit() {
+    let test = "a_pause_at_the_brink_is_not_told_as_a_soft_limit";
+    if !kernel_tier(test) || !can_freeze() {
+        return;
+    }
+    let child = Sandtop::run("-m 64M --oom pause").worker("fill 80M").start();
+    let group = child.group();
+    wait_for("the pause", || is_frozen(&group).then_some(()));
+    child.signal(Signal::SIGTERM);
+    let ended = child.wait();
+    assert_eq!(ended.field("other_limits")["soft_limit_hits"].as_u64().unwrap_or(0), 0);
+    assert!(!ended.err.contains("soft limit"), "{}", ended.err);
 }
 
 #[test]
@@ -634,7 +686,7 @@ fn no_count_falls_whoever_sets_counters_back() {
 /// Resets the counters from the panel.
 fn open_counters(t: &mut Terminal) {
     open(t);
-    choose(t, 9);
+    choose(t, 10);
     t.keys("\r");
     t.wait("since then", |s| s.lines().any(|l| l.contains("▸ reset counters") && l.contains("since 0:")));
     close(t);
@@ -694,8 +746,8 @@ fn a_run_is_told_again_with_its_settings() {
     for word in ["TasksMax=40\n", "CPUQuota=150%\n", "OOMScoreAdjust=300\n"] {
         assert!(systemd.contains(word), "{word}: {systemd}");
     }
-    assert_eq!(systemd.contains("MemoryHigh=48M\n"), is_v2(), "{systemd}");
-    assert_eq!(docker.contains("--memory-reservation 48m"), !is_v2(), "{docker}");
+    assert_eq!(systemd.contains("MemoryLow=48M\n"), is_v2(), "{systemd}");
+    assert!(docker.contains("--memory-reservation 48m"), "{docker}");
     let started = record::read(&file).unwrap().events.into_iter().find_map(|stamped| match stamped.event {
         Event::Started(started) => Some(started),
         _ => None,

@@ -360,6 +360,7 @@ impl Cgroup for V2 {
         let text = |name: &str| files::read(&self.dir.join(name)).ok().map(|text| text.trim().to_string());
         let mut settings = Settings {
             high: text("memory.high").and_then(|t| parse_limit(&t)),
+            low: text("memory.low").and_then(|t| parse_limit(&t)),
             swap_limit: text("memory.swap.max").and_then(|t| parse_limit(&t)),
             oom_group: text("memory.oom.group").and_then(|t| t.parse::<u8>().ok()).map(|n| n != 0),
             pids_limit: text("pids.max"),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Controller;
 use crate::units::{Limit, Quota};
 
 /// A change of one setting.
@@ -11,9 +12,12 @@ pub enum Change {
     /// How much may be swapped out beside the limit, in bytes; nothing is `Bytes(0)` (v2 `memory.swap.max`; v1 `memory.swappiness`, and
     /// `memory.memsw.limit_in_bytes` less the limit).
     Swap(Limit),
-    /// Above it the kernel reclaims and slows allocations down (v2 `memory.high`), or reclaims when the machine is short (v1
-    /// `memory.soft_limit_in_bytes`).
+    /// Above it the kernel reclaims and slows allocations down (v2 `memory.high`). Recordings from before `Reservation` have it for v1's
+    /// `memory.soft_limit_in_bytes` too.
     SoftLimit(Limit),
+    /// docker's reservation: up to it the kernel takes from other groups first (v2 `memory.low`), or above it from this group first (v1
+    /// `memory.soft_limit_in_bytes`); both only when the machine is short.
+    Reservation(Limit),
     /// How readily the group is swapped out, 0 to 200 (v1 `memory.swappiness`, before 5.8 to 100).
     Swappiness(u64),
     /// What happens when memory runs out.
@@ -33,6 +37,16 @@ pub enum Change {
     },
     /// Stop all processes at once, or let them go on (`cgroup.freeze` of v2, or of the twin beside v1).
     Freeze(bool),
+}
+
+impl Change {
+    /// What is meant on this controller: recordings from before [`Change::Reservation`] call v1's soft limit [`Change::SoftLimit`].
+    pub fn on(self, controller: Controller) -> Change {
+        match self {
+            Change::SoftLimit(limit) if controller == Controller::V1 => Change::Reservation(limit),
+            other => other,
+        }
+    }
 }
 
 /// What happens when memory runs out.

@@ -71,6 +71,8 @@ pub struct Pressure {
 pub struct Settings {
     /// Above it allocations are slowed down (v2 `memory.high`).
     pub high: Option<Limit>,
+    /// Up to it the group is spared when the machine is short, as far as the groups above it are (v2 `memory.low`).
+    pub low: Option<Limit>,
     /// Above it the group is reclaimed from first when the machine is short (v1 `memory.soft_limit_in_bytes`).
     pub soft_limit: Option<Limit>,
     /// How much may be swapped out (v2 `memory.swap.max`; v1 `memory.memsw.limit_in_bytes` less the limit).

@@ -118,6 +118,7 @@ mod tests {
     fn what_was_asked_for_is_asked_for_again() {
         let changes = vec![
             Change::SoftLimit(Limit::Bytes(48 << 20)),
+            Change::Reservation(Limit::Bytes(32 << 20)),
             Change::Oom(OomPolicy::Group),
             Change::Pids(Quota::Of(30)),
             Change::Cpus(Quota::Of(1500)),
@@ -127,7 +128,7 @@ mod tests {
             started.oom_score_adj = Some(-500);
         });
         let line = lines(&document(&session).expect("a run").run)[0].line.clone();
-        let asked = "-m 100M --memory-reservation 48M --oom group --pids-limit 30 --cpus 1.5 --oom-score-adj -500 --";
+        let asked = "-m 100M --memory-high 48M --memory-reservation 32M --oom group --pids-limit 30 --cpus 1.5 --oom-score-adj -500 --";
         assert!(line.starts_with(&format!("sandtop run {asked}")), "{line}");
     }
 

@@ -110,19 +110,18 @@ fn thousandths(run: &Run) -> Option<u64> {
     }
 }
 
-/// v1's soft limit, which docker has too.
+/// docker's reservation: v2's `memory.low`, v1's soft limit.
 fn reservation(run: &Run) -> Option<u64> {
-    soft_limit(run).filter(|_| run.started.controller == Controller::V1)
+    match run.setting(Knob::Reservation)? {
+        Value::Size(limit) => limit.bytes().filter(|bytes| *bytes > 0),
+        _ => None,
+    }
 }
 
 /// v2's `memory.high`.
 fn high(run: &Run) -> Option<u64> {
-    soft_limit(run).filter(|_| run.started.controller == Controller::V2)
-}
-
-fn soft_limit(run: &Run) -> Option<u64> {
-    // On v2 a run that pauses has its brink there, which is nobody's wish.
-    let is_brink = run.oom == OomPolicy::Pause && run.started.controller == Controller::V2;
+    // A run that pauses has its brink there, which is nobody's wish.
+    let is_brink = run.oom == OomPolicy::Pause;
     match if is_brink { run.wanted(Knob::SoftLimit) } else { run.setting(Knob::SoftLimit) }? {
         Value::Size(limit) => limit.bytes(),
         _ => None,
@@ -137,7 +136,8 @@ fn reservation_said(run: &Run) -> Option<String> {
             size(bytes)
         )
     });
-    let soft = reservation(run).map(|_| {
+    let v1 = run.started.controller == Controller::V1;
+    let soft = reservation(run).filter(|_| v1).map(|_| {
         "The reservation is v1's soft limit, as in this run; on cgroup v2 it becomes memory.low, which protects instead.".to_string()
     });
     high.or(soft)
@@ -258,9 +258,15 @@ fn kubernetes(run: &Run) -> Vec<String> {
     if let Some(pids) = pids(run) {
         lines.push(format!("# The limit of {pids} processes is the kubelet's to set for a pod (podPidsLimit)."));
     }
-    if let Some(bytes) = high(run).or(reservation(run)) {
+    if let Some(bytes) = high(run) {
         lines.push(format!(
             "# The soft limit of {} has no word there: the kubelet sets memory.high itself, where its MemoryQoS feature is on.",
+            size(bytes)
+        ));
+    }
+    if let Some(bytes) = reservation(run) {
+        lines.push(format!(
+            "# The reservation of {} has no word there: with MemoryQoS the kubelet sets memory.min from the request.",
             size(bytes)
         ));
     }
@@ -277,7 +283,9 @@ fn up_to_mib(bytes: u64) -> u64 {
 fn systemd(run: &Run) -> Vec<String> {
     let of = |limit: Limit| limit.bytes().map_or("infinity".into(), systemd_size);
     let mut settings = vec![format!("MemoryMax={}", of(run.limit))];
+    let v1 = run.started.controller == Controller::V1;
     settings.extend(high(run).map(|bytes| format!("MemoryHigh={}", systemd_size(bytes))));
+    settings.extend(reservation(run).filter(|_| !v1).map(|bytes| format!("MemoryLow={}", systemd_size(bytes))));
     settings.push(match run.swap_limit {
         Limit::Bytes(0) => "MemorySwapMax=0".into(),
         swap => format!("MemorySwapMax={}", of(swap)),
@@ -288,7 +296,7 @@ fn systemd(run: &Run) -> Vec<String> {
     settings.extend(run.started.oom_score_adj.map(|n| format!("OOMScoreAdjust={n}")));
     let mut lines = vec!["# systemctl edit UNIT".to_string(), "[Service]".into()];
     lines.extend(settings.iter().cloned());
-    if let Some(bytes) = reservation(run) {
+    if let Some(bytes) = reservation(run).filter(|_| v1) {
         lines.push(format!(
             "# The soft limit of {} is cgroup v1's: systemd has no word for it. MemoryHigh= slows down above it instead, MemoryLow= protects up to it.",
             size(bytes)

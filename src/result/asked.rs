@@ -10,8 +10,10 @@ use crate::event::{Change, OomPolicy, Started};
 pub struct AskedDocument {
     /// `--oom`: what happens when memory runs out.
     pub oom: Option<OomPolicy>,
-    /// `--memory-reservation`.
+    /// `--memory-high`.
     pub soft_limit: Option<LimitValue>,
+    /// `--memory-reservation`.
+    pub reservation: Option<LimitValue>,
     /// How readily the group is swapped out; set on the screen for the run after.
     pub swappiness: Option<u64>,
     /// `--pids-limit`.
@@ -30,6 +32,7 @@ impl AskedDocument {
             match *change {
                 Change::Oom(policy) => asked.oom = Some(policy),
                 Change::SoftLimit(limit) => asked.soft_limit = Some(limit.into()),
+                Change::Reservation(limit) => asked.reservation = Some(limit.into()),
                 Change::Swappiness(n) => asked.swappiness = Some(n),
                 Change::Pids(most) => asked.pids_limit = Some(Amount::whole(most)),
                 Change::Cpus(cpus) => asked.cpus = Some(Amount::cpus(cpus)),
@@ -49,10 +52,11 @@ impl AskedDocument {
             };
             format!("--oom {word}")
         });
-        let soft = self.soft_limit.map(|limit| format!("--memory-reservation {}", limit.typed()));
+        let soft = self.soft_limit.map(|limit| format!("--memory-high {}", limit.typed()));
+        let reservation = self.reservation.map(|limit| format!("--memory-reservation {}", limit.typed()));
         let pids = self.pids_limit.map(|most| format!("--pids-limit {}", most.typed()));
         let cpus = self.cpus.map(|cpus| format!("--cpus {}", cpus.typed()));
         let adj = self.oom_score_adj.map(|n| format!("--oom-score-adj {n}"));
-        [soft, oom, pids, cpus, adj].into_iter().flatten().collect()
+        [soft, reservation, oom, pids, cpus, adj].into_iter().flatten().collect()
     }
 }

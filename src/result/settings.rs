@@ -13,6 +13,8 @@ use crate::{
 pub struct SettingsDocument {
     /// Above it allocations are slowed down: bytes, or `max`.
     pub high: Option<LimitValue>,
+    /// Up to it the group is spared when the machine is short.
+    pub low: Option<LimitValue>,
     /// Above it the group is taken from first when the machine is short.
     pub soft_limit: Option<LimitValue>,
     /// How much may be swapped out.
@@ -35,6 +37,7 @@ pub(super) fn settings(run: &Run) -> SettingsDocument {
     let s = &run.settings;
     SettingsDocument {
         high: s.high.map(LimitValue::from),
+        low: s.low.map(LimitValue::from),
         soft_limit: s.soft_limit.map(LimitValue::from),
         swap_limit: s.swap_limit.map(LimitValue::from),
         oom_group: s.oom_group,

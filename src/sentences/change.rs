@@ -15,6 +15,7 @@ impl Language {
             Change::Swap(Limit::Bytes(0)) => "nothing is swapped out any more".into(),
             Change::Swap(limit) => format!("swap limit {limit}"),
             Change::SoftLimit(limit) => format!("soft limit {}", most(limit)),
+            Change::Reservation(limit) => format!("reservation {}", most(limit)),
             Change::Swappiness(0) => "swappiness 0 (nothing is swapped out)".into(),
             Change::Swappiness(value) => format!("swappiness {value} (the workload may swap)"),
             Change::Oom(policy) => format!("when memory runs out: {}", self.policy(policy)),

@@ -14,6 +14,7 @@ impl Language {
             Knob::Limit => "limit",
             Knob::Swap => "swap limit",
             Knob::SoftLimit => "soft limit",
+            Knob::Reservation => "reservation",
             Knob::Swappiness => "swappiness",
             Knob::Oom => "out of memory",
             Knob::Pids => "pids limit",
@@ -31,7 +32,9 @@ impl Language {
             (Controller::V1, Knob::Limit) => "memory.limit_in_bytes",
             (Controller::V1, Knob::Swap) if settings.swap_limit.is_none() => "memory.swappiness",
             (Controller::V1, Knob::Swap) => "memory.memsw.limit_in_bytes",
-            (Controller::V1, Knob::SoftLimit) => "memory.soft_limit_in_bytes",
+            (Controller::V1, Knob::SoftLimit) => "–",
+            (Controller::V1, Knob::Reservation) => "memory.soft_limit_in_bytes",
+            (Controller::V2, Knob::Reservation) => "memory.low",
             (Controller::V1, Knob::Swappiness) => "memory.swappiness",
             (Controller::V2, Knob::Swappiness) => "–",
             (Controller::V1, Knob::Oom) => "memory.oom_control",
@@ -64,12 +67,13 @@ impl Language {
             (Knob::Swap, Controller::V2) => {
                 "How much may be swapped out beside the limit. None: the limit is all there is."
             }
-            (Knob::SoftLimit, Controller::V1) => {
-                "Above it the kernel takes from this group first when the machine is short."
+            (Knob::Reservation, Controller::V1) => {
+                "v1's soft limit: above it the kernel takes from this group first, and only when the whole machine is short."
             }
-            (Knob::SoftLimit, Controller::V2) => {
-                "Above it the kernel reclaims and slows allocations down; it kills nobody."
+            (Knob::Reservation, Controller::V2) => {
+                "When the machine is short the kernel takes from other groups first, as long as usage is below it."
             }
+            (Knob::SoftLimit, _) => "Above it the kernel reclaims and slows allocations down; it kills nobody.",
             (Knob::Swappiness, _) => {
                 "How readily memory is swapped out instead of cache given back: 0 not at all, 100 alike."
             }
@@ -113,7 +117,7 @@ impl Language {
     pub fn knob_accepts(self, knob: Knob) -> &'static str {
         match knob {
             Knob::Swap => "swap alone, not memory and swap together: 64M, none or max",
-            Knob::SoftLimit => "64M, 1.5G, 50% (of this machine's memory) or max",
+            Knob::SoftLimit | Knob::Reservation => "64M, 1.5G, 50% (of this machine's memory) or max",
             Knob::Swappiness => "0 to 200 (before 5.8 to 100)",
             Knob::Pids => "1 or more, or max",
             Knob::Cpus => "0.5, 2, or max",
@@ -128,6 +132,7 @@ impl Language {
             (Lack::NothingRuns, _) => "Nothing runs that it could be done to.".into(),
             (Lack::Unread, _) => "Not read yet.".into(),
             (Lack::NotOnV2, _) => "cgroup v2 has no swappiness for a group: limit the swap instead.".into(),
+            (Lack::NotOnV1, _) => "cgroup v1 has no memory.high: nothing slows a group down there.".into(),
             (Lack::NotJoined, Knob::Pids) => {
                 "On cgroup v1 that takes a group in the pids hierarchy, joined at the start: run it with --pids-limit max.".into()
             }

@@ -18,8 +18,10 @@ pub enum Knob {
     Limit,
     /// How much may be swapped out beside it.
     Swap,
-    /// Above it the group is slowed down (v2), or taken from first (v1).
+    /// Above it the group is slowed down (v2).
     SoftLimit,
+    /// Up to it the group is spared (v2), or above it taken from first (v1), when the machine is short.
+    Reservation,
     /// How readily the group is swapped out (v1).
     Swappiness,
     /// What happens when memory runs out.
@@ -66,6 +68,8 @@ pub enum Lack {
     Kernel,
     /// cgroup v2 has no such setting.
     NotOnV2,
+    /// cgroup v1 has no such setting.
+    NotOnV1,
     /// v1 has it in a hierarchy of its own, which this run has not joined.
     NotJoined,
     /// v2 has it, and the group above did not pass its controller on.
@@ -88,10 +92,11 @@ const IN_THE_WAKE: Duration = Duration::from_secs(2);
 
 impl Knob {
     /// All of them, in the order of the panel.
-    pub const ALL: [Knob; 10] = [
+    pub const ALL: [Knob; 11] = [
         Knob::Limit,
         Knob::Swap,
         Knob::SoftLimit,
+        Knob::Reservation,
         Knob::Swappiness,
         Knob::Oom,
         Knob::Pids,
@@ -110,7 +115,8 @@ impl Knob {
                 settings.swappiness.map(|n| Value::Size(if n == 0 { Limit::Bytes(0) } else { limit }))
             }
             Knob::Swap => settings.swap_limit.map(Value::Size),
-            Knob::SoftLimit => settings.high.or(settings.soft_limit).map(Value::Size),
+            Knob::SoftLimit => settings.high.map(Value::Size),
+            Knob::Reservation => settings.low.or(settings.soft_limit).map(Value::Size),
             Knob::Swappiness => settings.swappiness.map(Value::Number),
             Knob::Oom => {
                 settings.oom_group.map(|group| Value::Policy(if group { OomPolicy::Group } else { OomPolicy::Kill }))
@@ -127,6 +133,7 @@ impl Knob {
         Some(match change {
             Change::Swap(limit) => (Knob::Swap, Value::Size(limit)),
             Change::SoftLimit(limit) => (Knob::SoftLimit, Value::Size(limit)),
+            Change::Reservation(limit) => (Knob::Reservation, Value::Size(limit)),
             Change::Swappiness(n) => (Knob::Swappiness, Value::Number(n)),
             Change::Oom(policy) => (Knob::Oom, Value::Policy(policy)),
             Change::Pids(most) => (Knob::Pids, Value::Count(most)),
@@ -142,6 +149,7 @@ impl Knob {
         match (self, controller) {
             (Knob::Limit | Knob::Counters, _) | (Knob::Oom, Controller::V1) => None,
             (Knob::Swappiness, Controller::V2) => Some(Lack::NotOnV2),
+            (Knob::SoftLimit, Controller::V1) => Some(Lack::NotOnV1),
             _ if *settings == Settings::default() => Some(Lack::Unread),
             (Knob::Freeze, _) => (!can.freeze).then_some(Lack::Kernel),
             (Knob::Reclaim, _) => (!can.reclaim).then_some(Lack::Kernel),

@@ -231,7 +231,8 @@ impl Session {
     pub fn apply(&mut self, stamped: &Stamped) {
         let at = stamped.at;
         self.now = self.now.max(at);
-        match &stamped.event {
+        let meant = self.meant(&stamped.event);
+        match meant.as_ref().unwrap_or(&stamped.event) {
             Event::Started(started) => self.start(at, started),
             Event::LimitDone { target, outcome: LimitOutcome::NextRun, .. } => {
                 self.next_limit = Some(*target);
@@ -279,6 +280,19 @@ impl Session {
         }
     }
 
+    /// A change of an old recording, as it is called now.
+    fn meant(&self, event: &Event) -> Option<Event> {
+        let controller = self.run()?.started.controller;
+        let meant = |change: &Change| Some(change.on(controller)).filter(|meant| meant != change);
+        match event {
+            Event::ChangeRequested { change } => Some(Event::ChangeRequested { change: meant(change)? }),
+            Event::ChangeDone { change, outcome } => {
+                Some(Event::ChangeDone { change: meant(change)?, outcome: outcome.clone() })
+            }
+            _ => None,
+        }
+    }
+
     /// The newest run.
     pub fn run(&self) -> Option<&Run> {
         self.runs.last()
@@ -316,6 +330,8 @@ impl Session {
             self.runs.remove(0);
             self.forgotten += 1;
         }
+        let mut started = started.clone();
+        started.changes.iter_mut().for_each(|change| *change = change.on(started.controller));
         self.runs.push(Run::new(at, started.clone()));
         let (limit, default, held) = (started.limit, started.limit_is_default, started.held);
         self.note(at, What::Started { limit, default, held });

@@ -8,6 +8,9 @@ use crate::{
     units::{CHARGE_BATCH, Limit, Quota},
 };
 
+/// The share of time spent waiting for memory from which on a workload at its soft limit is said to be slowed down.
+const MOSTLY: f64 = 0.5;
+
 /// How often each was met so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitsMet {
@@ -80,10 +83,21 @@ impl Run {
         }
     }
 
+    /// Whether it stands at the soft limit that the user set, and spends most of its time waiting there.
+    pub fn is_slowed_down(&self) -> bool {
+        let soft = self.soft_limit_in_force();
+        self.ended.is_none()
+            && self.stalled >= MOSTLY
+            && soft.is_some_and(|soft| self.is_at_soft_limit(self.usage(), soft))
+    }
+
+    fn is_at_soft_limit(&self, usage: u64, soft: u64) -> bool {
+        usage.saturating_add(CHARGE_BATCH.saturating_mul(u64::from(self.started.cpus))) >= soft
+    }
+
     fn wait_at_soft_limit(&mut self, sample: &Sample, soft: Option<u64>) {
         let (Some(pressure), Some(before)) = (sample.pressure, self.pressure) else { return };
-        let margin = CHARGE_BATCH.saturating_mul(u64::from(self.started.cpus));
-        if soft.is_some_and(|soft| sample.usage.saturating_add(margin) >= soft) {
+        if soft.is_some_and(|soft| self.is_at_soft_limit(sample.usage, soft)) {
             let waited = Duration::from_micros(pressure.some_us.saturating_sub(before.some_us));
             let so_far = self.limits_met.soft_limit_waited_us.unwrap_or(0);
             self.limits_met.soft_limit_waited_us = Some(so_far.saturating_add(waited.as_micros() as u64));

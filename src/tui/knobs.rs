@@ -107,6 +107,7 @@ pub fn typed(knob: Knob, text: &str, session: &Session) -> Result<Change, String
         Knob::Swap if matches!(text, "none" | "0") => Ok(Change::Swap(Limit::Bytes(0))),
         Knob::Swap => Limit::parse(text, total).map(Change::Swap),
         Knob::SoftLimit => Limit::parse(text, total).map(Change::SoftLimit),
+        Knob::Reservation => Limit::parse(text, total).map(Change::Reservation),
         Knob::Swappiness => match text.parse() {
             Ok(n @ 0..=200) => Ok(Change::Swappiness(n)),
             _ => Err(format!("'{text}' is no swappiness; it is 0 to 200")),

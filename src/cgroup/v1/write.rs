@@ -239,7 +239,10 @@ impl WriteSettings for V1Writer {
     fn change(&mut self, change: Change) -> Result<()> {
         match change {
             Change::Swap(swap) => self.swap(swap),
-            Change::SoftLimit(limit) => files::write(&self.dir.join("memory.soft_limit_in_bytes"), &kernel_text(limit)),
+            Change::SoftLimit(_) => Err(Error::new("cgroup v1 has no memory.high: nothing slows a group down there")),
+            Change::Reservation(limit) => {
+                files::write(&self.dir.join("memory.soft_limit_in_bytes"), &kernel_text(limit))
+            }
             Change::Swappiness(value) => self.swappiness(value),
             // v1 has no killing of a whole group: the supervisor does that. What pauses at the brink has the kernel's own pause below it.
             Change::Oom(policy) => {

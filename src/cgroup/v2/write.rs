@@ -158,6 +158,11 @@ impl WriteSettings for V2Writer {
                 files::write(&self.leaf.join("memory.swap.max"), &kernel_text(swap))
             }
             Change::SoftLimit(_) => self.change_high(change),
+            Change::Reservation(limit) => {
+                // The leaf has the pages: without `memory_recursiveprot` it is spared by its own file alone.
+                self.write("memory.low", &kernel_text(limit))?;
+                files::write(&self.leaf.join("memory.low"), &kernel_text(limit))
+            }
             Change::Swappiness(_) => Err(Error::new("cgroup v2 has no swappiness for a group: limit the swap instead")),
             Change::Oom(policy) => {
                 self.write("memory.oom.group", if policy == OomPolicy::Group { "1" } else { "0" })?;

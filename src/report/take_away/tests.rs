@@ -107,7 +107,7 @@ fn soft_limits_and_scores_come_along_where_there_are_words_for_them() {
     assert!(docker.contains("--memory-reservation 48m --oom-score-adj 300 IMAGE"), "{docker}");
     assert!(docker.contains("on cgroup v2 it becomes memory.low"), "{docker}");
     assert!(compose.contains("    mem_reservation: 48m\n    oom_score_adj: 300\n"), "{compose}");
-    assert!(kubernetes.contains("# The soft limit of 48M has no word") && kubernetes.contains("adj 300 has no word"));
+    assert!(kubernetes.contains("# The reservation of 48M has no word") && kubernetes.contains("adj 300 has no word"));
     assert!(systemd.contains("OOMScoreAdjust=300\n") && !systemd.contains("\nMemoryHigh="), "{systemd}");
     // memory.high is another thing than docker's reservation.
     session.runs[0].settings.soft_limit = None;
@@ -116,6 +116,10 @@ fn soft_limits_and_scores_come_along_where_there_are_words_for_them() {
     let [docker, _, _, systemd] = all(&session).try_into().unwrap();
     assert!(!docker.contains("--memory-reservation") && docker.contains("memory.high"), "{docker}");
     assert!(systemd.contains("MemoryHigh=48M\n"), "{systemd}");
+    session.runs[0].settings.low = Some(Limit::Bytes(32 * M));
+    let [docker, compose, _, systemd] = all(&session).try_into().unwrap();
+    assert!(docker.contains("--memory-reservation 32m ") && compose.contains("mem_reservation: 32m\n"), "{docker}");
+    assert!(systemd.contains("MemoryLow=32M\n"), "{systemd}");
 }
 
 #[test]

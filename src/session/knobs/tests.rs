@@ -87,19 +87,20 @@ fn what_we_changed_is_ours_and_what_differs_later_is_somebody_elses() {
     story.read(|s| s.pids_limit = Some("32".into()));
     assert_eq!(story.elsewhere().len(), 2);
     story.read(|s| s.soft_limit = Some(Limit::Bytes(5 * M)));
-    assert_eq!(story.elsewhere()[2], (Knob::SoftLimit, Value::Size(Limit::Bytes(5 * M))));
+    assert_eq!(story.elsewhere()[2], (Knob::Reservation, Value::Size(Limit::Bytes(5 * M))));
 }
 
 #[test]
 fn what_is_half_way_is_nobody_elses() {
     let mut story = Story::new("v1", on_v1());
+    // As recordings from before the reservation call it.
     let change = Change::SoftLimit(Limit::Bytes(M));
     story.then(Event::ChangeRequested { change });
-    assert_eq!(story.standing(Knob::SoftLimit).then, Some(Value::Size(Limit::Bytes(M))));
+    assert_eq!(story.standing(Knob::Reservation).then, Some(Value::Size(Limit::Bytes(M))));
     story.read(|s| s.soft_limit = Some(Limit::Bytes(M)));
     story.then(Event::ChangeDone { change, outcome: ChangeOutcome::Done });
     assert_eq!(story.elsewhere(), []);
-    let standing = story.standing(Knob::SoftLimit);
+    let standing = story.standing(Knob::Reservation);
     assert_eq!((standing.now, standing.then), (Some(Value::Size(Limit::Bytes(M))), None));
 }
 

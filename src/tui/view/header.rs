@@ -83,6 +83,7 @@ fn state(view: &View, run: &Run) -> (&'static str, String, Style) {
         None if run.is_paused() => ("‖", "PAUSED AT LIMIT", theme.danger),
         None if run.settings.frozen == Some(true) => ("‖", "frozen", theme.warning),
         None if run.is_stalled() => ("≋", "STALLED AT LIMIT", theme.warning),
+        None if run.is_slowed_down() => ("≋", "SLOWED AT SOFT LIMIT", theme.warning),
         None => ("●", "running", theme.good),
         Some(Outcome::Exited | Outcome::OomSurvived) => ("■", "exited", theme.strong),
         Some(Outcome::OomKilled) => {

@@ -3,10 +3,13 @@
 use tui_input::Input;
 
 use super::{tests::frame, *};
-use crate::tui::{
-    knobs::Panel,
-    menu::{Menu, Stage},
-    rows::Cursor,
+use crate::{
+    session::Knob,
+    tui::{
+        knobs::Panel,
+        menu::{Menu, Stage},
+        rows::Cursor,
+    },
 };
 
 /// A run under 100M and 64 pids, whose soft limit and pids limit were moved, and whose counters were reset.
@@ -17,7 +20,11 @@ const V2: &str = include_str!("../../../tests/data/knobs-v2.jsonl");
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
 
-fn panel(chosen: usize, line: Option<&str>) -> App {
+fn panel(knob: Knob, line: Option<&str>) -> App {
+    panel_at(Knob::ALL.iter().position(|of| *of == knob).expect("all are there"), line)
+}
+
+fn panel_at(chosen: usize, line: Option<&str>) -> App {
     App { popup: Popup::Knobs(Panel { chosen, line: line.map(|text| Input::new(text.into())) }), ..App::default() }
 }
 
@@ -41,7 +48,7 @@ fn the_settings_on_either_version() {
         for (version, recording) in [("v1", V1), ("v2", V2)] {
             assert!(recording.contains(&format!(r#""controller":"{version}""#)));
             // What this version lacks is greyed, with the reason; what is being written shows as that.
-            let lacking = if version == "v1" { 6 } else { 3 };
+            let lacking = if version == "v1" { Knob::Cpus } else { Knob::Swappiness };
             let terminal = frame(recording, writing, panel(lacking, None), cols, rows, true);
             insta::assert_snapshot!(format!("knobs_{version}_{cols}x{rows}"), terminal.backend());
         }
@@ -50,21 +57,21 @@ fn the_settings_on_either_version() {
 
 #[test]
 fn a_value_is_judged_as_it_is_typed() {
-    let terminal = frame(V1, reset, panel(5, Some("many")), 80, 24, true);
+    let terminal = frame(V1, reset, panel(Knob::Pids, Some("many")), 80, 24, true);
     insta::assert_snapshot!("knobs_typed", terminal.backend());
-    let terminal = frame(V1, reset, panel(1, Some("20M")), 80, 24, true);
+    let terminal = frame(V1, reset, panel(Knob::Swap, Some("20M")), 80, 24, true);
     insta::assert_snapshot!("knobs_typing", terminal.backend());
 }
 
 #[test]
 fn after_the_end_the_settings_are_the_next_runs() {
-    let terminal = frame(V1, never, panel(8, None), 80, 24, true);
+    let terminal = frame(V1, never, panel(Knob::Reclaim, None), 80, 24, true);
     insta::assert_snapshot!("knobs_ended", terminal.backend());
 }
 
 #[test]
 fn a_recording_is_looked_at() {
-    let terminal = frame(V1, reset, App { replaying: true, ..panel(9, None) }, 120, 40, true);
+    let terminal = frame(V1, reset, App { replaying: true, ..panel(Knob::Counters, None) }, 120, 40, true);
     insta::assert_snapshot!("knobs_replayed", terminal.backend());
 }
 
@@ -109,7 +116,7 @@ fn no_size_makes_them_panic() {
     for (cols, rows) in [(1, 1), (59, 16), (60, 16), (61, 17), (300, 16), (60, 100)] {
         for chosen in [0, 5, 9, 1000] {
             for line in [None, Some(""), Some(&*"9".repeat(300))] {
-                frame(V1, reset, panel(chosen, line), cols, rows, true);
+                frame(V1, reset, panel_at(chosen, line), cols, rows, true);
             }
         }
         for (stage, host_pid) in [(Stage::Choose, 1), (Stage::Sure, 1), (Stage::Adj(Input::new("9".repeat(300))), 1)] {

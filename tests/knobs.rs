@@ -20,6 +20,8 @@ use nix::{
 use sandtop::{
     event::{Event, OomPolicy},
     record,
+    sentences::Language,
+    session::Knob,
 };
 
 const M: u64 = 1 << 20;
@@ -83,35 +85,22 @@ fn swap_limit(group: &Path) -> Option<u64> {
     }
 }
 
-/// Types a value for the setting that is so many rows down the panel, which is open.
-fn set(t: &mut Terminal, row: usize, text: &str) {
-    choose(t, row);
+/// Types a value for a setting on the panel, which is open.
+fn set(t: &mut Terminal, name: &str, text: &str) {
+    choose(t, name);
     t.keys("\r");
     t.wait("a line", |s| s.contains("│ › "));
     t.keys(&format!("\x15{text}\r"));
     t.wait("the line gone", |s| !s.contains("│ › "));
 }
 
-/// Chooses a row of the panel.
-fn choose(t: &mut Terminal, row: usize) {
-    t.keys(&"k".repeat(12));
+/// Chooses a row of the panel by its name.
+fn choose(t: &mut Terminal, name: &str) {
+    let row = Knob::ALL.iter().position(|knob| Language::English.knob(*knob) == name).expect("a setting");
+    t.keys(&"k".repeat(Knob::ALL.len()));
     t.keys(&"j".repeat(row));
-    let name = ROWS[row];
     t.wait(name, |s| s.contains(&format!("▸ {name}")));
 }
-
-const ROWS: [&str; 10] = [
-    "limit",
-    "swap limit",
-    "soft limit",
-    "swappiness",
-    "out of memory",
-    "pids limit",
-    "CPU time",
-    "freeze",
-    "reclaim now",
-    "reset counters",
-];
 
 fn open(t: &mut Terminal) {
     t.wait_text("running");
@@ -175,54 +164,54 @@ fn settings_move_live_and_the_kernel_follows() {
     let mut t = screen("-m 100M --pids-limit 64 --cpus max", &["sleep", "1000"]);
     open(&mut t);
     let group = made_group(t.sandtop());
-    set(&mut t, 3, "48M");
+    set(&mut t, "reservation", "48M");
     wait_for("the reservation", || (reservation(&group) == (48 * M).to_string()).then_some(()));
     if is_v2() {
-        set(&mut t, 2, "60M");
+        set(&mut t, "soft limit", "60M");
         wait_for("the soft limit", || (read(&group, "memory.high") == (60 * M).to_string()).then_some(()));
     } else {
-        choose(&mut t, 2);
+        choose(&mut t, "soft limit");
         t.wait_text("cgroup v1 has no memory.high");
     }
-    set(&mut t, 6, "32");
+    set(&mut t, "pids limit", "32");
     wait_for("the pids limit", || (read(&beside(&group, "pids"), "pids.max") == "32").then_some(()));
-    set(&mut t, 7, "1.5");
+    set(&mut t, "CPU time", "1.5");
     wait_for("the CPU quota", || (cpu_quota(&group) == "150000 100000").then_some(()));
     t.wait("all of it on the panel", |s| s.contains("48M") && s.contains("1.5 CPUs"));
     // What the panel says is what the kernel was found to have.
     if is_v2() {
-        choose(&mut t, 4);
+        choose(&mut t, "swappiness");
         t.wait_text("cgroup v2 has no swappiness for a group");
     } else {
-        set(&mut t, 4, "30");
+        set(&mut t, "swappiness", "30");
         wait_for("swappiness", || (read(&group, "memory.swappiness") == "30").then_some(()));
         assert_eq!(read(&group, "leaf/memory.swappiness"), "30", "v1 reclaims by the task's own group");
-        set(&mut t, 4, "0");
+        set(&mut t, "swappiness", "0");
     }
     if swap_limit(&group).is_some() {
-        set(&mut t, 1, "20M");
+        set(&mut t, "swap limit", "20M");
         wait_for("the swap limit", || (swap_limit(&group)? == 20 * M).then_some(()));
-        set(&mut t, 1, "none");
+        set(&mut t, "swap limit", "none");
         wait_for("no swap", || match is_v2() {
             true => (swap_limit(&group)? == 0).then_some(()),
             false => (read(&group, "memory.swappiness") == "0").then_some(()),
         });
     }
     // A typing error is told while it is typed, and does nothing.
-    choose(&mut t, 6);
+    choose(&mut t, "pids limit");
     t.keys("\r\x15many\r");
     t.wait_text("is no number of processes");
     t.keys("\x1b");
     t.wait("the line gone", |s| !s.contains("│ › "));
     assert_eq!(read(&beside(&group, "pids"), "pids.max"), "32");
-    choose(&mut t, 5);
+    choose(&mut t, "out of memory");
     t.keys("\r");
     t.wait("the whole group", |s| s.lines().any(|l| l.contains("▸ out of memory") && l.contains("group")));
     if is_v2() {
         wait_for("memory.oom.group", || (read(&group, "memory.oom.group") == "1").then_some(()));
     }
     close(&mut t);
-    for said in ["soft limit 48M, by you", "at most 32 processes and threads, by you", "CPU time of 1.5 CPUs, by you"] {
+    for said in ["reservation 48M, by you", "at most 32 processes and threads, by you", "CPU time of 1.5 CPUs, by you"] {
         t.wait_text(said);
     }
     end(t);
@@ -236,7 +225,7 @@ fn a_group_that_was_not_joined_is_greyed_and_the_next_run_has_it() {
     }
     let mut t = screen("-m 100M", &["sleep", "1000"]);
     open(&mut t);
-    choose(&mut t, 6);
+    choose(&mut t, "pids limit");
     if is_v2() {
         t.wait("a pids limit", |s| s.lines().any(|l| l.contains("▸ pids limit") && l.contains("max")));
     } else {
@@ -248,9 +237,9 @@ fn a_group_that_was_not_joined_is_greyed_and_the_next_run_has_it() {
     t.wait_ended();
     t.keys("s");
     t.wait_text("┌ settings");
-    choose(&mut t, 9);
+    choose(&mut t, "reclaim now");
     t.wait_text("Nothing runs that it could be done to");
-    set(&mut t, 6, "17");
+    set(&mut t, "pids limit", "17");
     t.wait_text("→ 17 (next run)");
     close(&mut t);
     t.keys("r");
@@ -269,7 +258,7 @@ fn what_somebody_else_changes_is_said_to_be_his() {
     let mut t = screen("-m 100M --pids-limit 64", &["sleep", "1000"]);
     open(&mut t);
     let group = made_group(t.sandtop());
-    set(&mut t, 3, "50M");
+    set(&mut t, "reservation", "50M");
     close(&mut t);
     t.wait_text("reservation 50M, by you");
     fs::write(beside(&group, "pids").join("pids.max"), "9").unwrap();
@@ -289,7 +278,7 @@ fn frozen_it_stands_still_and_thawed_it_goes_on() {
     let mut t = screen("-m 100M", &["sh", "-c", "while :; do sleep 0.05; done"]);
     open(&mut t);
     let group = made_group(t.sandtop());
-    choose(&mut t, 8);
+    choose(&mut t, "freeze");
     if !can_freeze() {
         t.wait_text("no cgroup v2");
         close(&mut t);
@@ -326,7 +315,7 @@ fn reclaim_drops_the_cache_and_nothing_else() {
     let usage = |group: &Path| number(group, if is_v2() { "memory.current" } else { "memory.usage_in_bytes" });
     wait_for("cache and memory", || (usage(&group) > 48 * M && pids_in(&group).len() == 2).then_some(()));
     open(&mut t);
-    choose(&mut t, 9);
+    choose(&mut t, "reclaim now");
     let lacks = is_v2() && !group.join("memory.reclaim").exists();
     if lacks {
         t.wait_text("memory.reclaim came with 5.19");
@@ -686,7 +675,7 @@ fn no_count_falls_whoever_sets_counters_back() {
 /// Resets the counters from the panel.
 fn open_counters(t: &mut Terminal) {
     open(t);
-    choose(t, 10);
+    choose(t, "reset counters");
     t.keys("\r");
     t.wait("since then", |s| s.lines().any(|l| l.contains("▸ reset counters") && l.contains("since 0:")));
     close(t);

@@ -211,7 +211,8 @@ fn settings_move_live_and_the_kernel_follows() {
         wait_for("memory.oom.group", || (read(&group, "memory.oom.group") == "1").then_some(()));
     }
     close(&mut t);
-    for said in ["reservation 48M, by you", "at most 32 processes and threads, by you", "CPU time of 1.5 CPUs, by you"] {
+    for said in ["reservation 48M, by you", "at most 32 processes and threads, by you", "CPU time of 1.5 CPUs, by you"]
+    {
         t.wait_text(said);
     }
     end(t);

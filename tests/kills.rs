@@ -352,7 +352,11 @@ fn shared_memory_that_the_kill_freed_is_not_said_to_be_there_still() {
     let file = "f=open('/dev/shm/x','wb')\nwhile True: f.write(bytes(1<<20)); f.flush()";
     for (program, freed) in [(fill, true), (file, false)] {
         let script = "python3 -c \"$PROGRAM\"; sleep 0.2; true";
-        let ended = to_its_end(|| Sandtop::run("-m 40M").env("PROGRAM", program).sh(script).go());
+        // The kernel's dump has the numbers of that instant; it prints ten of all groups in five seconds, so that the next may be had.
+        let ended = wait_for("a kill with a dump", || {
+            let ended = to_its_end(|| Sandtop::run("-m 40M").env("PROGRAM", program).sh(script).go());
+            (stories(&ended).first()?["charged"]["source"] == "kernel_log").then_some(ended)
+        });
         let story = stories(&ended).first().expect("a story");
         let shared = story["shmem_bytes"].as_u64().unwrap();
         let left = story["shmem_left_bytes"].as_u64().unwrap_or_else(|| panic!("{story:#}"));

@@ -264,8 +264,7 @@ fn a_pause_is_switched_on_and_off_while_it_runs() {
     t.wait_text("‖ frozen");
     t.keys("s");
     t.wait_text("┌ settings");
-    t.keys("jjjj");
-    t.wait_text("▸ out of memory");
+    t.choose_setting("out of memory");
     policy(&mut t, "group");
     policy(&mut t, "pause");
     t.keys("\x1b");

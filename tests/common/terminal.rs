@@ -9,6 +9,7 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+use sandtop::{sentences::Language, session::Knob};
 
 /// A program on a terminal.
 pub struct Terminal {
@@ -166,6 +167,14 @@ impl Terminal {
             self.pump(10);
         }
         panic!("waited in vain for {what}; the screen:\n{}", self.text());
+    }
+
+    /// Chooses a row of the settings' panel, which is open, by its name.
+    pub fn choose_setting(&mut self, name: &str) {
+        let row = Knob::ALL.iter().position(|knob| Language::English.knob(*knob) == name).expect("a setting");
+        self.keys(&"k".repeat(Knob::ALL.len()));
+        self.keys(&"j".repeat(row));
+        self.wait(name, |s| s.contains(&format!("▸ {name}")));
     }
 
     /// Types.

@@ -301,7 +301,8 @@ fn a_group_kill_is_one_story_that_names_everybody() {
     if !kernel_tier("a_group_kill_is_one_story_that_names_everybody") {
         return;
     }
-    let script = format!("sleep 1000 & sleep 1001 & sleep 0.3; {SANDTOP} worker fill 100M --rate 100M; echo alive");
+    let script =
+        format!("sleep 1000 & sleep 1001 & sleep 0.3; {SANDTOP} worker fill 100M --rate 100M; sleep 1000; echo alive");
     for _ in 0..times(10) {
         let ended = Sandtop::run("-m 40M --oom group").sh(&script).go();
         assert_eq!((ended.outcome(), ended.out.contains("alive")), ("oom_killed", false), "{}", ended.err);
@@ -328,9 +329,12 @@ fn memory_of_the_kernels_own_is_told_beside_that_of_the_processes() {
     if !kernel_tier(test) || !has(test, "python3") {
         return;
     }
+    if emulated() {
+        return not_here(test); // 6.1 kills nobody for it: it is short of memory for the program itself, which thrashes
+    }
     // Sockets whose data nobody reads.
     let script = "import socket\nkept=[]\nwhile True:\n a,b=socket.socketpair()\n a.setblocking(False)\n kept.append((a,b))\n try:\n  while True: a.send(bytes(4096))\n except BlockingIOError: pass";
-    let ended = Sandtop::run("-m 40M --pids-limit 50").cmd(["python3", "-c", script]).go();
+    let ended = Sandtop::run("-m 40M --pids-limit 50 --timeout 20").cmd(["python3", "-c", script]).go();
     assert_eq!(ended.outcome(), "oom_killed", "{}", ended.err);
     let story = stories(&ended).last().expect("a story");
     let of = |name: &str| story["charged"][name].as_u64().unwrap_or(0);
@@ -347,6 +351,9 @@ fn shared_memory_that_the_kill_freed_is_not_said_to_be_there_still() {
     let test = "shared_memory_that_the_kill_freed_is_not_said_to_be_there_still";
     if !kernel_tier(test) || !has(test, "python3") {
         return;
+    }
+    if emulated() && !is_v2() {
+        return not_here(test); // not told by 6.1 on v1 yet: without a sample before the kill there is no number for it
     }
     let fill = "import mmap; m=mmap.mmap(-1, 200<<20)\nfor n in range(0, 200<<20, 4096): m[n]=1";
     let file = "f=open('/dev/shm/x','wb')\nwhile True: f.write(bytes(1<<20)); f.flush()";

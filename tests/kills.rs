@@ -355,7 +355,7 @@ fn shared_memory_that_the_kill_freed_is_not_said_to_be_there_still() {
         return;
     }
     if emulated() && !is_v2() {
-        return not_here(test); // not told by 6.1 on v1 yet: without a sample before the kill there is no number for it
+        return not_here(test); // `shmem_bytes` was null in the story of 6.1 on v1; why is not known yet
     }
     let fill = "import mmap; m=mmap.mmap(-1, 200<<20)\nfor n in range(0, 200<<20, 4096): m[n]=1";
     let file = "f=open('/dev/shm/x','wb')\nwhile True: f.write(bytes(1<<20)); f.flush()";

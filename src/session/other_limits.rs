@@ -1,7 +1,5 @@
 //! Limits beside the memory limit that were met: a fold of the group's counts. Refuses: to call a limit ours that may be one above.
 
-use std::time::Duration;
-
 use super::{Knob, Run, Value, What};
 use crate::{
     event::{OtherLimits, Sample},
@@ -98,9 +96,9 @@ impl Run {
     fn wait_at_soft_limit(&mut self, sample: &Sample, soft: Option<u64>) {
         let (Some(pressure), Some(before)) = (sample.pressure, self.pressure) else { return };
         if soft.is_some_and(|soft| self.is_at_soft_limit(sample.usage, soft)) {
-            let waited = Duration::from_micros(pressure.some_us.saturating_sub(before.some_us));
+            let waited_us = pressure.some_us.saturating_sub(before.some_us);
             let so_far = self.limits_met.soft_limit_waited_us.unwrap_or(0);
-            self.limits_met.soft_limit_waited_us = Some(so_far.saturating_add(waited.as_micros() as u64));
+            self.limits_met.soft_limit_waited_us = Some(so_far.saturating_add(waited_us));
         }
     }
 }

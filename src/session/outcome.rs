@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use serde::Serialize;
 
-use super::Run;
+use super::{Row, Run, stories::HIT_AND_KILL};
 use crate::{
     error::EXIT_OVER_BUDGET,
     event::{Ended, OomPolicy, Status, Step, Stopped},
@@ -144,9 +144,20 @@ impl Run {
         // The kernel frees about 16 GiB in a second, and a process has not ended before.
         let freeing = Duration::from_millis(self.peak >> 24);
         let left_behind = u64::from(ended.left_behind);
-        let alone = self.others_died.saturating_sub(left_behind) < kills; // not every victim can have been somebody else
+        // Not every victim can have been somebody else.
+        let alone = self.others_died.saturating_sub(left_behind) < kills || self.only_main_was_large(ended_at);
         let window = if alone { KILL_AND_END_ALONE } else { KILL_AND_END };
         !all_named && self.last_kill.is_some_and(|at| ended_at.saturating_sub(at) < window + freeing)
+    }
+
+    /// Whether, of those that have died since the last kill, only the main process held a good part of what was in use.
+    fn only_main_was_large(&self, ended_at: Duration) -> bool {
+        let Some((_, _, Some(main))) = self.running else { return false };
+        let Some(kill) = self.stories.told().last() else { return false };
+        let is_large = |row: &Row| row.process.usage.anon > 0 && row.process.usage.anon >= kill.before.usage / 4;
+        let died = |row: &Row| row.died.is_some_and(|died| died + HIT_AND_KILL >= kill.at && died <= ended_at);
+        let mut others = self.processes.values().filter(|row| row.process.host_pid != main && died(row));
+        self.processes.get(&main).is_some_and(is_large) && !others.any(is_large)
     }
 }
 

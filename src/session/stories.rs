@@ -34,7 +34,7 @@ const POINTS: usize = 60;
 const AFTERMATH: Duration = Duration::from_millis(100);
 
 /// A kill and the limit hit that led to it are seen at most so far apart: they are read at different moments.
-const HIT_AND_KILL: Duration = Duration::from_millis(500);
+pub(super) const HIT_AND_KILL: Duration = Duration::from_millis(500);
 
 /// Who is found to have died so long after a kill may have been its victim, where nobody names it.
 const KILL_AND_DEATH: Duration = Duration::from_secs(3);

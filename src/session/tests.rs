@@ -319,6 +319,29 @@ fn a_main_process_that_was_alone_is_the_victim_however_late_its_end_is_seen() {
     assert_eq!(story.end(Status::Signalled(9), None), Outcome::Signalled);
 }
 
+#[test]
+fn a_main_process_that_alone_was_large_is_the_victim_though_small_ones_died_before() {
+    // Without the kernel's log: a script that ran a few programs has become the one that is killed.
+    let of_size = |host_pid, anon| Process {
+        host_pid,
+        pid: None,
+        parent: 1,
+        name: "x".into(),
+        command: String::new(),
+        heap_options: None,
+        usage: ProcessUsage { anon, rss: anon, ..ProcessUsage::default() },
+    };
+    for (child, outcome) in [(M, Outcome::OomKilled), (50 * M, Outcome::Signalled)] {
+        let mut story = Story::new();
+        let born = vec![of_size(500, 60 * M), of_size(501, child)];
+        story.then(1, Event::Processes(ProcessChanges { born, ..ProcessChanges::default() }));
+        story.sample(90 * M, 3, 0).sample(90 * M, 3, 1);
+        story.then(100, Event::Processes(ProcessChanges { died: vec![501], ..ProcessChanges::default() }));
+        story.then(145, Event::Processes(ProcessChanges { died: vec![500], ..ProcessChanges::default() }));
+        assert_eq!(story.end(Status::Signalled(9), None), outcome);
+    }
+}
+
 /// A run with a schedule.
 fn scheduled(text: &str) -> Story {
     let mut story = Story::new();

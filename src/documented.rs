@@ -182,6 +182,8 @@ fn every_event() -> Vec<Event> {
             machine: true,
             shmem: Some(m),
             killed_with: Some(501),
+            printed_us: Some(1),
+            by_count: true,
         }),
         Event::Sample(sample.clone()),
         Event::Sample(sample),

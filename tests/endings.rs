@@ -192,9 +192,16 @@ fn real_ends_are_told_as_the_table_says() {
     });
 }
 
-/// Many who are busy, and share a tenth of a CPU: dying takes CPU time, too.
-fn busy(then: &str) -> String {
-    format!("i=0; while [ $i -lt 150 ]; do (trap '' TERM; while :; do :; done) & i=$((i+1)); done; {then}")
+/// 150 who are busy and heed no SIGTERM, in the quota that they share: dying takes CPU time, too. They wait at a FIFO until all are there, for whoever
+/// forks gets less of the quota with each that is busy already. The shell says "ready" then.
+fn busy(dir: &std::path::Path, then: &str) -> String {
+    let gate = dir.join("gate");
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let gate = gate.display();
+    format!(
+        "trap '' TERM; i=0; while [ $i -lt 150 ]; do (: <{gate}; while :; do :; done) & i=$((i+1)); done; \
+         exec 9>{gate}; echo ready; {then}"
+    )
 }
 
 #[test]
@@ -203,8 +210,9 @@ fn under_a_cpu_quota_who_is_left_behind_dies_at_once() {
     if !kernel_tier(test) || !can_limit_cpus(test) {
         return;
     }
+    let dir = tempfile::tempdir().unwrap();
     let start = Instant::now();
-    let ended = Sandtop::run("--cpus 0.1").sh(&busy("exit 3")).go();
+    let ended = Sandtop::run("--cpus 0.1").sh(&busy(dir.path(), "exit 3")).go();
     let ran = Duration::from_secs_f64(ended.field("wall_seconds").as_f64().unwrap());
     let late = start.elapsed().saturating_sub(ran);
     assert_eq!((ended.code, ended.outcome(), ended.number("left_behind")), (3, "exited", 150), "{}", ended.err);
@@ -220,13 +228,22 @@ fn under_a_cpu_quota_a_busy_workload_that_heeds_nothing_ends_within_a_second_of_
     if !kernel_tier(test) || !can_limit_cpus(test) {
         return;
     }
-    let start = Instant::now();
-    let ended = Sandtop::run("--cpus 0.1 --timeout 0.5").sh(&format!("trap '' TERM; {}", busy("wait"))).go();
-    let took = start.elapsed();
+    let mut seconds = 0.5;
+    let (ended, took) = loop {
+        let dir = tempfile::tempdir().unwrap();
+        let script = busy(dir.path(), "wait");
+        let start = Instant::now();
+        let ended = Sandtop::run(&format!("--cpus 0.1 --timeout {seconds}")).sh(&script).go();
+        if ended.out.contains("ready") || seconds > 30.0 {
+            break (ended, start.elapsed().as_secs_f64());
+        }
+        seconds *= 3.0; // a tenth of a slow CPU: it was not there yet
+    };
     assert_eq!((ended.code, ended.outcome()), (124, "timed_out"), "{}", ended.err);
     assert_eq!((ended.field("ended_by"), ended.number("signal")), (&"timeout".into(), 9), "{}", ended.err);
     assert!(ended.err.contains("sh was ended by SIGKILL") && ended.err.contains(": timed out"), "{}", ended.err);
-    assert!(took > Duration::from_millis(5500) && took < Duration::from_millis(5500) + within(1000), "{took:?}");
+    let killed = seconds + 5.0;
+    assert!(took > killed && took < killed + within(1000).as_secs_f64(), "{took} s: {}", ended.err);
 }
 
 #[test]

@@ -72,17 +72,21 @@ fn kills_in_quick_succession_have_each_its_story() {
     let unseen = in_order(&victims, &pids);
     let unnamed = told.iter().filter(|story| story["victim"].is_null()).count();
     assert!(unnamed == 0 || emulated() && unnamed <= 3, "{told:#?}");
-    for story in told {
+    for (n, story) in told.iter().enumerate() {
         let before = story["before"]["usage_bytes"].as_u64().unwrap();
         assert!((19 * M..22 * M).contains(&before), "{story:#}");
-        assert!(story["after"]["usage_bytes"].as_u64() < Some(20 * M), "{story:#}");
+        // What it gave back is not seen where the next one is there before the next sample is.
+        let after = &story["after"];
+        let next = told.get(n + 1).map_or(f64::MAX, |next| next["at_seconds"].as_f64().unwrap());
+        let at_once = next - story["at_seconds"].as_f64().unwrap() <= 0.1;
+        assert!(after["usage_bytes"].as_u64().map_or(at_once, |usage| usage < 20 * M), "{n}: {story:#}");
         assert_eq!(story["scope"], "own", "{story:#}");
         if story["victim"].is_null() {
             continue;
         }
         assert_eq!((&story["victim"]["name"], &story["sources"]["victim"]), (&"worker".into(), &"kernel_log".into()));
         assert!(story["victim"]["held_bytes"].as_u64().unwrap().abs_diff(20 * M) < 4 * M, "{story:#}");
-        assert!(story["after"]["limit_hits"].as_u64() > Some(0), "{story:#}");
+        assert!(after.is_null() || after["limit_hits"].as_u64() > Some(0), "{story:#}");
         let line = story["line"].as_array().unwrap();
         assert!(
             story["victim"]["host_pid"].as_i64() > Some(0)

@@ -32,6 +32,12 @@ pub struct Victim {
     /// which the kernel then kills and counts a second time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub killed_with: Option<i32>,
+    /// When the kernel printed it, in microseconds by the kernel's own stamps: kills stand in this order, though some are named late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub printed_us: Option<u64>,
+    /// Whether only the counter says that it was in the sandbox: nobody saw it there, and a kill had no name.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub by_count: bool,
 }
 
 /// Whose limit was met.

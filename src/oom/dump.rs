@@ -169,7 +169,9 @@ impl Listener {
                     (killed.group_kill, killed.at) = (true, at);
                 }
             }
-            Line::Killed(killed) => return Some(Said::Killed(self.killed(killed, at))),
+            Line::Killed(killed) => {
+                return Some(Said::Killed(Killed { printed_us: at, ..self.killed(killed, at) }));
+            }
         }
         None
     }

@@ -26,6 +26,8 @@ pub struct Killed {
     /// Whom the kernel had chosen, where this one was killed with it (`memory.oom.group`). Its own pid where the kernel kills, counts and prints
     /// the chosen one a second time.
     pub killed_with: Option<i32>,
+    /// When the kernel printed it, in microseconds by the kernel's own stamps.
+    pub printed_us: u64,
 }
 
 /// Whose lack of memory it was (`enum oom_constraint` in mm/oom_kill.c).
@@ -224,6 +226,7 @@ fn killed(text: &str, machine: bool) -> Option<Killed> {
         oom_score_adj: after("oom_score_adj:").and_then(adj),
         machine,
         killed_with: None,
+        printed_us: 0, // the listener knows it
     })
 }
 
@@ -285,6 +288,7 @@ mod tests {
                 oom_score_adj: Some(-3),
                 machine: false,
                 killed_with: None,
+                printed_us: 0,
             };
             assert_eq!(killed_of(&text), expected);
         }

@@ -289,7 +289,13 @@ impl Language {
     }
 
     fn before_after(self, story: &Story) -> String {
-        let (before, after) = (story.before, story.after.unwrap_or(story.before));
+        let before = story.before;
+        let Some(after) = story.after else {
+            return format!(
+                "usage {} before; memory ran out again before a sample saw what the kill freed",
+                size(before.usage)
+            );
+        };
         let mut said = vec![format!("usage {} → {}", size(before.usage), size(after.usage))];
         match (before.limit_hits, after.limit_hits) {
             (Some(before), Some(after)) if before < after => said.push(format!("limit hits {before} → {after}")),

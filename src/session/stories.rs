@@ -74,6 +74,50 @@ impl Stories {
         self.told.last()?.scope.as_ref().map(|(scope, _)| scope.clone())
     }
 
+    /// A kill followed at once on those before it: what they gave back is only known where a sample saw it.
+    fn overtaken(&mut self, at: Duration) {
+        let mut earlier = self.told.iter_mut().rev().skip_while(|story| story.at == at).peekable();
+        let Some(before) = earlier.peek().map(|story| story.at) else { return };
+        if at.saturating_sub(before) > AFTERMATH {
+            return;
+        }
+        for story in earlier.take_while(|story| story.at == before) {
+            if story.after.is_some_and(|after| after.usage >= story.before.usage) {
+                story.after = None;
+                story.charged_after = None;
+            }
+        }
+    }
+
+    /// Kills stand in the order in which the kernel printed them, though some are named late. When a kill was counted and what was sampled then
+    /// belongs to the place.
+    fn sort(&mut self, mut place: usize) -> usize {
+        let Some(printed) = self.told[place].printed_us else { return place };
+        while let Some(other) = self.told[..place].iter().rposition(|story| story.printed_us.is_some())
+            && self.told[other].printed_us > Some(printed)
+        {
+            self.swap(other, place);
+            place = other;
+        }
+        while let Some(next) = self.told[place + 1..].iter().position(|story| story.printed_us.is_some())
+            && self.told[place + 1 + next].printed_us < Some(printed)
+        {
+            self.swap(place, place + 1 + next);
+            place += 1 + next;
+        }
+        place
+    }
+
+    fn swap(&mut self, earlier: usize, later: usize) {
+        self.told.swap(earlier, later);
+        let (head, tail) = self.told.split_at_mut(later);
+        let (one, two) = (&mut head[earlier], &mut tail[0]);
+        std::mem::swap(&mut one.at, &mut two.at);
+        std::mem::swap(&mut one.after, &mut two.after);
+        std::mem::swap(&mut one.charged_after, &mut two.charged_after);
+        std::mem::swap(&mut one.past, &mut two.past);
+    }
+
     fn open(&mut self, story: Story) -> &mut Story {
         if self.told.len() == KEPT {
             self.told.remove(0);
@@ -148,10 +192,9 @@ impl Run {
         let own = self.stories.last_hit.is_some_and(|hit| at.saturating_sub(hit) <= HIT_AND_KILL);
         let tighter = self.tighter().cloned();
         let newest = self.stories.told.last().map(|story| story.at);
-        for story in self.stories.told.iter_mut().rev() {
-            // What follows the next kill is that one's.
-            let over = at.saturating_sub(story.at) > AFTERMATH || Some(story.at) != newest;
-            if over && story.after.is_some() {
+        // What follows the next kill is that one's.
+        for story in self.stories.told.iter_mut().rev().take_while(|story| Some(story.at) == newest) {
+            if at.saturating_sub(story.at) > AFTERMATH && story.after.is_some() {
                 break;
             }
             // Others may take at once what it gave back.
@@ -159,6 +202,9 @@ impl Run {
                 story.after = Some(moment);
             }
             story.judge(own, tighter.as_ref().filter(|_| at > story.at));
+        }
+        if newest == Some(at) {
+            self.stories.overtaken(at);
         }
         self.charged_after(at, moment, sample.stat);
     }
@@ -200,11 +246,13 @@ impl Run {
         let died = row.map(|row| row.died.unwrap_or(at)).unwrap_or_default();
         let told = self.stories.told.iter().enumerate().filter(|(_, story)| waits(story));
         let unnamed = told.min_by_key(|(_, story)| story.at.abs_diff(died)).map(|(place, _)| place);
-        let place = unnamed.unwrap_or_else(|| {
+        let place = unnamed.or_else(|| self.named_by_count(at, victim)).unwrap_or_else(|| {
             self.stories.open(new);
             self.stories.told.len() - 1
         });
         let story = &mut self.stories.told[place];
+        story.printed_us = victim.printed_us;
+        story.by_count = victim.by_count;
         story.who = Some((who, Source::KernelLog));
         // What the kernel printed of it as it killed it is newer than any look at it.
         let last_seen = last_seen.map(|seen| as_printed(seen, victim));
@@ -222,7 +270,25 @@ impl Run {
         if let Some(dump) = dump {
             take_dump(story, dump, &self.started, limit);
         }
+        let place = self.stories.sort(place);
         self.mark_passed_over(place);
+    }
+
+    /// Each kill that was counted has its name, and here is one more: one that is ours by the count alone is not. Whose story that is; its victim
+    /// was another group's.
+    fn named_by_count(&mut self, at: Duration, victim: &Victim) -> Option<usize> {
+        let counted = self.oom_kills().unwrap_or(0);
+        if victim.by_count || victim.printed_us.is_none() || self.stories.count < counted.max(1) {
+            return None;
+        }
+        let is_it = |story: &Story| story.by_count && at.saturating_sub(story.at) <= KILL_AND_DEATH;
+        let told = self.stories.told.iter().enumerate().filter(|(_, story)| is_it(story));
+        let (place, wrong) =
+            told.min_by_key(|(_, story)| story.printed_us.map(|us| us.abs_diff(victim.printed_us.unwrap_or(us))))?;
+        let wrong = wrong.who.as_ref().map(|(who, _)| who.host_pid);
+        self.victims.retain(|victim| Some(victim.host_pid) != wrong);
+        self.named = self.named.saturating_sub(1);
+        Some(place)
     }
 
     /// The kernel killed one with the process that it had chosen: that is the chosen one's story. Whether there is one.
@@ -398,6 +464,8 @@ impl Run {
         past.dedup_by_key(|(at, _)| *at);
         Story {
             at,
+            printed_us: None,
+            by_count: false,
             who: None,
             scope: None,
             limit,

@@ -25,6 +25,10 @@ pub enum Source {
 pub struct Story {
     /// When it was learned of.
     pub at: Duration,
+    /// When the kernel printed who was killed, in microseconds by its own stamps.
+    pub printed_us: Option<u64>,
+    /// Whether only the count says that the victim was in the sandbox.
+    pub by_count: bool,
     /// Who was killed, and where that is from.
     pub who: Option<(Who, Source)>,
     /// Whose limit was met, and where that is from.
@@ -51,7 +55,7 @@ pub struct Story {
     pub asker: Option<Asker>,
     /// How it stood before.
     pub before: Moment,
-    /// How it stood shortly after.
+    /// How it stood shortly after; `None` where memory ran out again before a sample saw any of it given back.
     pub after: Option<Moment>,
     /// Who could be taken, the first in line first, and where that is from; the victim is one of them, if it was seen.
     pub line: (Vec<InLine>, Source),

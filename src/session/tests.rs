@@ -616,3 +616,69 @@ fn kills_of_the_same_program_by_the_same_parent_are_one_story_in_a_report() {
     let head = crate::sentences::Language::English.series(series[0]);
     assert!(head.starts_with("20 OOM kills of worker, started by sh (pid 2), from "), "{head}");
 }
+
+/// A victim that the kernel printed at this moment of its own.
+fn printed(host_pid: i32, printed_us: u64, by_count: bool) -> Event {
+    let printed_us = Some(printed_us);
+    Event::Victim(Victim { host_pid, name: "x".into(), held: M, printed_us, by_count, ..Victim::default() })
+}
+
+fn in_stories(story: &Story) -> Vec<i32> {
+    let told = story.run().stories.told();
+    told.iter().map(|told| told.who.as_ref().map_or(0, |(who, _)| who.host_pid)).collect()
+}
+
+#[test]
+fn kills_stand_in_the_order_in_which_the_kernel_printed_them() {
+    // Of two the later one is named first: nobody had seen the earlier one, which is claimed late.
+    for counted in [&[2][..], &[1, 2]] {
+        let mut story = logged();
+        for kills in counted {
+            story.sample(60 * M, *kills, *kills);
+        }
+        story.then(1, printed(502, 9000, false)).then(30, printed(501, 8000, true));
+        assert_eq!(in_stories(&story), [501, 502], "{counted:?}");
+        let at: Vec<Duration> = story.run().stories.told().iter().map(|told| told.at).collect();
+        assert!(at.is_sorted(), "{at:?}");
+    }
+    // One without a name stands between.
+    let mut story = logged();
+    for kills in 1..=4 {
+        story.sample(60 * M, kills, kills);
+    }
+    story.then(1, printed(503, 9000, false)).then(1, printed(504, 9500, false)).then(1, printed(501, 7000, true));
+    assert_eq!(in_stories(&story).into_iter().filter(|pid| *pid != 0).collect::<Vec<_>>(), [501, 503, 504]);
+}
+
+#[test]
+fn a_victim_that_was_ours_by_the_count_alone_gives_way_to_one_that_is_ours() {
+    let mut story = logged();
+    story.sample(60 * M, 1, 1).then(1, printed(901, 8000, true));
+    assert_eq!(in_stories(&story), [901]);
+    story.then(1, printed(501, 9000, false));
+    assert_eq!(in_stories(&story), [501], "one story for one kill");
+    let victims: Vec<i32> = story.run().victims.iter().map(|victim| victim.host_pid).collect();
+    assert_eq!(victims, [501]);
+    // The next kill has its own.
+    story.sample(60 * M, 2, 2).then(1, printed(502, 9900, false));
+    assert_eq!(in_stories(&story), [501, 502]);
+    assert_eq!(story.run().stories.forgotten(), 0);
+}
+
+#[test]
+fn what_a_kill_freed_is_not_told_where_no_sample_saw_it() {
+    let mut story = logged();
+    story.sample(60 * M, 1, 1).then(0, victim(501, "x", None)).sample(60 * M, 2, 1);
+    story.sample(60 * M, 3, 2).then(0, victim(502, "x", None)).sample(20 * M, 3, 2);
+    let [first, second] = story.run().stories.told() else { panic!("two stories") };
+    assert_eq!((first.after, first.charged_after), (None, None));
+    assert_eq!(second.after.map(|after| after.usage), Some(20 * M));
+    let said = crate::sentences::Language::English.told(first, story.run());
+    let fact = said.facts.iter().find(|(about, _)| *about == "before, after").expect("a fact");
+    assert!(fact.1.ends_with("memory ran out again before a sample saw what the kill freed"), "{fact:?}");
+    // Where nothing follows, that nothing was freed is what is known.
+    let mut story = logged();
+    story.sample(60 * M, 1, 1).then(0, victim(501, "x", None)).sample(60 * M, 2, 1);
+    story.then(500, Event::Note(Note::Thinned { dropped: 1 })).sample(60 * M, 3, 2);
+    assert_eq!(story.run().stories.told()[0].after.map(|after| after.usage), Some(60 * M));
+}

@@ -1,6 +1,9 @@
 //! What the kernel's log says of kills in the sandbox, told as events; and who else may have killed.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use super::{live::Live, outbox::Outbox};
 use crate::{
@@ -17,8 +20,11 @@ const TABLED: usize = 32;
 const PRINTED: Duration = Duration::from_millis(20);
 const TOGETHER: Duration = Duration::from_millis(200);
 
-/// A line that nobody has claimed for so long is nobody's here.
+/// A line that nobody has claimed for so long is nobody's here, and a kill that has no name by then gets none.
 const LOST: Duration = Duration::from_secs(1);
+
+/// How many kills without a name are remembered at most.
+const NAMELESS: usize = 1000;
 
 /// What the log says that may be about us.
 enum Line {
@@ -33,11 +39,47 @@ enum Line {
 #[derive(Default)]
 pub struct Unclaimed {
     lines: Vec<(Instant, Killed)>,
-    /// How many victims were named so far.
-    named: u64,
-    /// How many kills were counted when it was looked at last, and when that had risen.
+    /// How many kills were counted when the counter was read last, and when that had risen.
     counted: u64,
     moved: Option<Instant>,
+    /// Kills that have no name yet: when each was counted.
+    nameless: VecDeque<Instant>,
+    /// Names that came before their kill was counted.
+    ahead: u64,
+    /// Whom the kernel chose last, where that was in another group.
+    elsewhere: Option<i32>,
+}
+
+impl Unclaimed {
+    /// Takes in the counter: each kill that is new in it has no name yet. A kill whose name did not come in time is given up: the next line that
+    /// nobody claims is not its own.
+    fn count(&mut self, now: Instant, kills: u64) {
+        let new = kills.saturating_sub(self.counted);
+        if new > 0 {
+            self.counted = kills;
+            self.moved = Some(now);
+        }
+        let named = new.min(self.ahead);
+        self.ahead -= named;
+        self.nameless.extend((named..new).take(NAMELESS).map(|_| now));
+        while self.nameless.len() > NAMELESS || self.nameless.front().is_some_and(|at| now.duration_since(*at) > LOST) {
+            self.nameless.pop_front();
+        }
+    }
+
+    /// Whether it is the one that was chosen in another group, or was killed with it.
+    fn is_elsewhere(&mut self, killed: &Killed) -> bool {
+        let is_it = |pid: &i32| *pid == killed.pid || Some(*pid) == killed.killed_with;
+        self.elsewhere = self.elsewhere.filter(is_it);
+        self.elsewhere.is_some()
+    }
+
+    /// A kill has its name: the newest that can be its own, for the kernel counts and prints one at a time.
+    fn name(&mut self) {
+        if self.nameless.pop_back().is_none() {
+            self.ahead += 1;
+        }
+    }
 }
 
 impl Live {
@@ -53,20 +95,23 @@ impl Live {
             counted = sample.oom_kills.unwrap_or(counted);
             out.push(Event::Sample(sample)); // what follows from it waits for the next one
         }
+        self.unclaimed.count(now, counted);
         let group = self.group.path();
         let mut ours = Vec::new();
         for said in said {
             match said {
                 Said::Chosen(dump) if is_in(&dump.group, &group) => {
                     self.ours.add(dump.pid);
+                    self.unclaimed.elsewhere = None;
                     ours.push(Line::Dump(Box::new(self.dump(dump, &group))));
                 }
-                Said::Chosen(_) => {}
+                Said::Chosen(dump) => self.unclaimed.elsewhere = Some(dump.pid),
+                Said::Killed(killed) if self.unclaimed.is_elsewhere(&killed) => {}
                 Said::Killed(killed) => ours.extend(self.whose(killed, &group)),
             }
         }
-        let known = ours.iter().filter(|line| matches!(line, Line::Ours(_))).count() as u64;
-        if counted.saturating_sub(self.unclaimed.named) <= known {
+        let known = ours.iter().filter(|line| matches!(line, Line::Ours(_))).count();
+        if self.unclaimed.nameless.len() <= known {
             // Every kill of ours has its name: the others are of other groups.
             self.unclaimed.lines.clear();
             ours.retain(|line| !matches!(line, Line::Unknown(_)));
@@ -74,7 +119,7 @@ impl Live {
         for line in ours {
             match line {
                 Line::Dump(dump) => out.push(Event::OomDump(dump)),
-                Line::Ours(killed) => self.named(killed, out),
+                Line::Ours(killed) => self.named(killed, false, out),
                 Line::Unknown(killed) => self.unclaimed.lines.push((now, killed)),
             }
         }
@@ -105,8 +150,8 @@ impl Live {
         }
     }
 
-    fn named(&mut self, killed: Killed, out: &mut Outbox) {
-        self.unclaimed.named += 1;
+    fn named(&mut self, killed: Killed, by_count: bool, out: &mut Outbox) {
+        self.unclaimed.name();
         out.push(Event::Victim(Victim {
             host_pid: killed.pid,
             pid: self.pid_inside(killed.pid),
@@ -118,6 +163,8 @@ impl Live {
             oom_score_adj: killed.oom_score_adj,
             machine: killed.machine,
             killed_with: killed.killed_with,
+            printed_us: Some(killed.printed_us),
+            by_count,
         }));
     }
 
@@ -126,19 +173,17 @@ impl Live {
     pub(super) fn claim(&mut self, now: Instant, last: bool, out: &mut Outbox) {
         let limit = self.settings.limit().bytes().unwrap_or(u64::MAX);
         let kills = self.kills();
-        if kills > std::mem::replace(&mut self.unclaimed.counted, kills) {
-            self.unclaimed.moved = Some(now);
-        }
+        self.unclaimed.count(now, kills);
         let age = |at: Instant| now.saturating_duration_since(at);
         self.unclaimed.lines.retain(|(at, killed)| age(*at) < LOST && killed.held <= limit);
-        let missing = kills.saturating_sub(self.unclaimed.named);
+        let missing = self.unclaimed.nameless.len();
         // Where kill follows kill there is no moment at which all of ours have their names.
         let calm = self.unclaimed.moved.is_none_or(|moved| age(moved) >= PRINTED);
         let old = self.unclaimed.lines.iter().all(|(at, _)| age(*at) >= TOGETHER);
         let fresh = self.unclaimed.lines.iter().any(|(at, _)| age(*at) < PRINTED);
-        if (last || old || calm && !fresh) && self.unclaimed.lines.len() as u64 <= missing {
+        if (last || old || calm && !fresh) && self.unclaimed.lines.len() <= missing {
             for (_, killed) in std::mem::take(&mut self.unclaimed.lines) {
-                self.named(killed, out);
+                self.named(killed, true, out);
             }
         }
     }
@@ -147,7 +192,8 @@ impl Live {
     /// when all that came before it is complete (`prb_read_valid`).
     pub(super) fn last_words(&mut self, log: &mut KernelLog, out: &mut Outbox) {
         let until = Instant::now() + TOGETHER;
-        while self.kills() > self.unclaimed.named + self.unclaimed.lines.len() as u64 && Instant::now() < until {
+        self.unclaimed.count(Instant::now(), self.kills());
+        while self.unclaimed.nameless.len() > self.unclaimed.lines.len() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
             self.kernel_log(log, out);
         }
@@ -281,4 +327,27 @@ fn process_of(pid: i32) -> Option<i32> {
 fn is_member(pid: i32, group: &str) -> Option<bool> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     Some(text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).any(|of| of == group || is_in(of, group)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_without_a_name_is_given_up_and_lends_its_place_to_no_other_line() {
+        let (start, mut unclaimed) = (Instant::now(), Unclaimed::default());
+        let after = |ms| start + Duration::from_millis(ms);
+        unclaimed.count(start, 2);
+        assert_eq!(unclaimed.nameless.len(), 2);
+        unclaimed.name();
+        assert_eq!(unclaimed.nameless.len(), 1);
+        unclaimed.count(after(1001), 2);
+        assert_eq!(unclaimed.nameless.len(), 0, "its line is lost");
+        // A name that comes before its kill is counted is that one's, too.
+        unclaimed.name();
+        unclaimed.count(after(1002), 3);
+        assert_eq!(unclaimed.nameless.len(), 0);
+        unclaimed.count(after(1003), 4);
+        assert_eq!(unclaimed.nameless.len(), 1);
+    }
 }

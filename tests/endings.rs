@@ -42,6 +42,8 @@ struct Cell {
 const LATE_MAIN: &str = "trap 'exec FILL 200M' TERM; echo ready; while :; do sleep 0.01; done";
 /// On SIGTERM a child of it fills memory.
 const LATE_CHILD: &str = "trap 'FILL 200M; exit 7' TERM; echo ready; while :; do sleep 0.01; done";
+/// The same, and the main process stays: on v1 it is sandtop that takes the whole, as soon as it hears of the kill.
+const LATE_STAYS: &str = "trap 'FILL 200M; sleep 1000' TERM; echo ready; while :; do sleep 0.01; done";
 const CHILD: &str = "FILL 200M; echo ready; sleep 1000";
 const CHILD_DEAF: &str = "trap '' TERM; FILL 200M; echo ready; while :; do sleep 0.01; done";
 const CHILD_GRACEFUL: &str = "trap 'exit 0' TERM; FILL 200M; echo ready; while :; do sleep 0.01; done";
@@ -71,13 +73,13 @@ fn cells() -> Vec<Cell> {
         always(cell("-m 30M", CHILD, timeout, 124, "timed_out", 1, &[": timed out", TOOK])),
         always(cell("-m 30M", CHILD, term(1), 143, "stopped_by_user", 1, &[": sandtop was sent SIGTERM", TOOK])),
         always(cell("-m 30M", LATE_CHILD, term(0), 143, "stopped_by_user", 1, &["exited 7", "sent SIGTERM", TOOK])),
-        always(cell("-m 30M --oom group", LATE_CHILD, timeout, 124, "oom_killed", 1, &["all of the workload with it"])),
+        always(cell("-m 30M --oom group", LATE_STAYS, timeout, 124, "oom_killed", 1, &["all of the workload with it"])),
         // Who was asked to end is neither paused nor held at the limit any more.
         always(cell("-m 40M --oom pause", LATE_MAIN, term(0), 143, "oom_killed", 1, &["had been sent SIGTERM"])),
         cell("-m 40M", LATE_MAIN, term(0), 143, "oom_killed", 1, &["out of memory; sandtop had been sent SIGTERM"]),
         cell("-m 40M --oom group", LATE_MAIN, timeout, 124, "oom_killed", 1, &["; the run had timed out"]),
         cell("-m 40M --oom group", LATE_MAIN, term(0), 143, "oom_killed", 1, &["; sandtop had been sent SIGTERM"]),
-        cell("-m 30M --oom group", LATE_CHILD, term(0), 143, "oom_killed", 1, &["; sandtop had been sent SIGTERM"]),
+        cell("-m 30M --oom group", LATE_STAYS, term(0), 143, "oom_killed", 1, &["; sandtop had been sent SIGTERM"]),
         cell("-m 30M", LATE_CHILD, timeout, 124, "timed_out", 1, &["exited 7", ": timed out", TOOK]),
         cell("-m 30M", CHILD, hup(1), 129, "stopped_by_user", 1, &["sent SIGHUP", TOOK]),
         cell("-m 30M", CHILD_GRACEFUL, timeout, 124, "timed_out", 1, &["exited 0", ": timed out", TOOK]),
@@ -94,7 +96,7 @@ fn cells() -> Vec<Cell> {
         cell("-m 30M", "FILL 200M; exit 0", By::Itself, 0, "oom_survived", 1, &["the main process lived"]),
         cell("-m 30M", "FILL 200M; exit 3", By::Itself, 3, "oom_survived", 1, &["the main process lived"]),
         cell("-m 30M", "exec FILL 200M", By::Itself, 137, "oom_killed", 1, &["out of memory"]),
-        cell("-m 30M --oom group", "FILL 200M; sleep 9", By::Itself, 137, "oom_killed", 1, &["all of the workload"]),
+        cell("-m 30M --oom group", "FILL 200M; sleep 1000", By::Itself, 137, "oom_killed", 1, &["all of the workload"]),
         cell("-m 30M --oom group", "exec FILL 200M", By::Itself, 137, "oom_killed", 1, &["out of memory"]),
         cell("-m 30M", "FILL 200M; kill -SEGV $$", By::Itself, 139, "signalled", 1, &["SIGSEGV", TOOK]),
         cell("-m 30M", "FILL 200M; kill -KILL $$", By::Itself, 137, "signalled", 1, &["not by the OOM killer", TOOK]),
@@ -110,7 +112,7 @@ fn cells() -> Vec<Cell> {
         cell("-m 30M --oom pause", "exec FILL 200M", timeout, 124, "timed_out", 0, &[": timed out"]),
         cell("-m 30M --cpus 0.2", CHILD, timeout, 124, "timed_out", 1, &[": timed out", TOOK]),
         cell("-m 30M --cpus 0.2", LATE_MAIN, term(0), 143, "oom_killed", 1, &["; sandtop had been sent SIGTERM"]),
-        cell("-m 30M --cpus 0.2 --oom group", LATE_CHILD, timeout, 124, "oom_killed", 1, &["all of the workload"]),
+        cell("-m 30M --cpus 0.2 --oom group", LATE_STAYS, timeout, 124, "oom_killed", 1, &["all of the workload"]),
     ]
 }
 

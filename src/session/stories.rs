@@ -33,6 +33,9 @@ const POINTS: usize = 60;
 /// What follows a kill: until then a victim's memory is given back.
 const AFTERMATH: Duration = Duration::from_millis(100);
 
+/// What a kill gave back is seen by as many samples, if anything was.
+const WATCHED: usize = 8;
+
 /// A kill and the limit hit that led to it are seen at most so far apart: they are read at different moments.
 pub(super) const HIT_AND_KILL: Duration = Duration::from_millis(500);
 
@@ -78,10 +81,7 @@ impl Stories {
     fn overtaken(&mut self, at: Duration) {
         let mut earlier = self.told.iter_mut().rev().skip_while(|story| story.at == at).peekable();
         let Some(before) = earlier.peek().map(|story| story.at) else { return };
-        if at.saturating_sub(before) > AFTERMATH {
-            return;
-        }
-        for story in earlier.take_while(|story| story.at == before) {
+        for story in earlier.take_while(|story| story.at == before && story.watched < WATCHED) {
             if story.after.is_some_and(|after| after.usage >= story.before.usage) {
                 story.after = None;
                 story.charged_after = None;
@@ -115,6 +115,7 @@ impl Stories {
         std::mem::swap(&mut one.at, &mut two.at);
         std::mem::swap(&mut one.after, &mut two.after);
         std::mem::swap(&mut one.charged_after, &mut two.charged_after);
+        std::mem::swap(&mut one.watched, &mut two.watched);
         std::mem::swap(&mut one.past, &mut two.past);
     }
 
@@ -197,6 +198,7 @@ impl Run {
             if at.saturating_sub(story.at) > AFTERMATH && story.after.is_some() {
                 break;
             }
+            story.watched += 1;
             // Others may take at once what it gave back.
             if story.after.is_none_or(|after| moment.usage <= after.usage) {
                 story.after = Some(moment);
@@ -480,6 +482,7 @@ impl Run {
             asker: None,
             before: Moment { waited_us, ..before },
             after: None,
+            watched: 0,
             line: (line, Source::Samples),
             more,
             past,

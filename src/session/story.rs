@@ -57,6 +57,8 @@ pub struct Story {
     pub before: Moment,
     /// How it stood shortly after; `None` where memory ran out again before a sample saw any of it given back.
     pub after: Option<Moment>,
+    /// How many samples that is the lowest of.
+    pub(super) watched: usize,
     /// Who could be taken, the first in line first, and where that is from; the victim is one of them, if it was seen.
     pub line: (Vec<InLine>, Source),
     /// How many more stood in line.

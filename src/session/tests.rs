@@ -678,7 +678,10 @@ fn what_a_kill_freed_is_not_told_where_no_sample_saw_it() {
     assert!(fact.1.ends_with("memory ran out again before a sample saw what the kill freed"), "{fact:?}");
     // Where nothing follows, that nothing was freed is what is known.
     let mut story = logged();
-    story.sample(60 * M, 1, 1).then(0, victim(501, "x", None)).sample(60 * M, 2, 1);
-    story.then(500, Event::Note(Note::Thinned { dropped: 1 })).sample(60 * M, 3, 2);
+    story.sample(60 * M, 1, 1).then(0, victim(501, "x", None));
+    for _ in 0..10 {
+        story.sample(60 * M, 2, 1);
+    }
+    story.sample(60 * M, 3, 2);
     assert_eq!(story.run().stories.told()[0].after.map(|after| after.usage), Some(60 * M));
 }

@@ -16,7 +16,8 @@ use crate::{
 /// How many rows of the kernel's table are told: those it would take first.
 const TABLED: usize = 32;
 
-/// A kill that was counted is printed after this at the latest, on a machine that has time for it; and on any other.
+/// A kill that was counted is printed after this at the latest, on a machine that has time for it; and on any other. Until then a line that is read
+/// may be another group's, and ours be on its way.
 const PRINTED: Duration = Duration::from_millis(20);
 const TOGETHER: Duration = Duration::from_millis(200);
 
@@ -26,9 +27,11 @@ const LOST: Duration = Duration::from_secs(1);
 /// How many kills without a name are remembered at most.
 const NAMELESS: usize = 1000;
 
-/// What the log says that may be about us.
+/// How often log and counter are read again, where kill follows kill.
+const AGAIN: usize = 8;
+
+/// Who was killed, as far as it may be about us.
 enum Line {
-    Dump(Box<OomDump>),
     /// Surely ours.
     Ours(Killed),
     /// Gone, and never seen.
@@ -36,29 +39,34 @@ enum Line {
 }
 
 /// Kills in the kernel's log whose victims were never seen in the sandbox: who lives for a few milliseconds only is not. They may be of another group.
+///
+/// The kernel counts and prints one kill at a time (`oom_lock`): what was counted between two readings of log and counter was printed between them.
 #[derive(Default)]
 pub struct Unclaimed {
-    lines: Vec<(Instant, Killed)>,
-    /// How many kills were counted when the counter was read last, and when that had risen.
+    /// How many kills were counted when the counter was read last.
     counted: u64,
-    moved: Option<Instant>,
-    /// Kills that have no name yet: when each was counted.
+    /// Kills whose line was not read yet: when each was counted.
     nameless: VecDeque<Instant>,
     /// Names that came before their kill was counted.
     ahead: u64,
+    /// What was read together, the oldest first.
+    groups: Vec<Group>,
     /// Whom the kernel chose last, where that was in another group.
     elsewhere: Option<i32>,
 }
 
+/// Lines that were read together, of victims that nobody knows, and how many of those are ours.
+struct Group {
+    at: Instant,
+    lines: Vec<Killed>,
+    ours: usize,
+}
+
 impl Unclaimed {
-    /// Takes in the counter: each kill that is new in it has no name yet. A kill whose name did not come in time is given up: the next line that
-    /// nobody claims is not its own.
+    /// Takes in the counter. A kill whose line did not come in time is given up: the next line that nobody claims is not its own.
     fn count(&mut self, now: Instant, kills: u64) {
         let new = kills.saturating_sub(self.counted);
-        if new > 0 {
-            self.counted = kills;
-            self.moved = Some(now);
-        }
+        self.counted = self.counted.max(kills);
         let named = new.min(self.ahead);
         self.ahead -= named;
         self.nameless.extend((named..new).take(NAMELESS).map(|_| now));
@@ -67,18 +75,43 @@ impl Unclaimed {
         }
     }
 
+    /// Takes in what was read together: how many victims are surely ours, and those that nobody knows.
+    fn read(&mut self, at: Instant, sure: usize, lines: Vec<Killed>) {
+        for _ in 0..sure {
+            if self.nameless.pop_back().is_some() {
+                continue;
+            }
+            // Its kill was counted when others were read: one of those is not ours.
+            match self.groups.iter_mut().rfind(|group| group.ours > 0) {
+                Some(group) => group.ours -= 1,
+                None => self.ahead += 1,
+            }
+        }
+        let ours = lines.len().min(self.nameless.len());
+        if ours > 0 {
+            self.nameless.truncate(self.nameless.len() - ours);
+            self.groups.push(Group { at, lines, ours });
+        }
+    }
+
+    /// The lines that are ours, as far as that can be told by now: where of those that were read together all are. `last`: nothing more will be read.
+    fn claim(&mut self, now: Instant, last: bool) -> Vec<Killed> {
+        let age = |group: &Group| now.saturating_duration_since(group.at);
+        self.groups.retain(|group| group.ours > 0 && age(group) < LOST);
+        let all_ours = |group: &mut Group| group.lines.len() == group.ours && (last || age(group) >= PRINTED);
+        self.groups.extract_if(.., all_ours).flat_map(|group| group.lines).collect()
+    }
+
+    /// Whether a line of this process waits to be claimed.
+    fn waits(&self, pid: i32) -> bool {
+        self.groups.iter().flat_map(|group| &group.lines).any(|line| line.pid == pid)
+    }
+
     /// Whether it is the one that was chosen in another group, or was killed with it.
     fn is_elsewhere(&mut self, killed: &Killed) -> bool {
         let is_it = |pid: &i32| *pid == killed.pid || Some(*pid) == killed.killed_with;
         self.elsewhere = self.elsewhere.filter(is_it);
         self.elsewhere.is_some()
-    }
-
-    /// A kill has its name: the newest that can be its own, for the kernel counts and prints one at a time.
-    fn name(&mut self) {
-        if self.nameless.pop_back().is_none() {
-            self.ahead += 1;
-        }
     }
 }
 
@@ -86,53 +119,57 @@ impl Live {
     /// Takes the kernel's log: whom it killed, and why. A kill is counted before it is printed (`__oom_kill_process`), so that the counter, read now, has all
     /// that is read here.
     pub fn kernel_log(&mut self, log: &mut KernelLog, out: &mut Outbox) {
-        let said = log.drain();
-        let now = Instant::now();
-        let mut counted = self.kills();
-        if said.iter().any(|said| matches!(said, Said::Killed(_)))
-            && let Ok(sample) = self.group.sample(Detail::Full)
-        {
-            counted = sample.oom_kills.unwrap_or(counted);
-            out.push(Event::Sample(sample)); // what follows from it waits for the next one
+        let mut said = log.drain();
+        let is_kill = |said: &Said| matches!(said, Said::Killed(_));
+        if said.iter().any(is_kill) {
+            // What is read is what was counted, once nothing comes while the counter is read.
+            for _ in 0..AGAIN {
+                let Ok(sample) = self.group.sample(Detail::Full) else { break };
+                let (counted, more) = (sample.oom_kills.unwrap_or(0), log.drain());
+                let is_all = !more.iter().any(is_kill);
+                said.extend(more);
+                if is_all {
+                    self.unclaimed.count(Instant::now(), counted);
+                    out.push(Event::Sample(sample)); // what follows from it waits for the next one
+                    break;
+                }
+            }
         }
-        self.unclaimed.count(now, counted);
         let group = self.group.path();
-        let mut ours = Vec::new();
+        let (mut sure, mut unknown, mut dumps) = (Vec::new(), Vec::new(), Vec::new());
         for said in said {
             match said {
                 Said::Chosen(dump) if is_in(&dump.group, &group) => {
                     self.ours.add(dump.pid);
                     self.unclaimed.elsewhere = None;
-                    ours.push(Line::Dump(Box::new(self.dump(dump, &group))));
+                    dumps.push(self.dump(dump, &group));
                 }
                 Said::Chosen(dump) => self.unclaimed.elsewhere = Some(dump.pid),
                 Said::Killed(killed) if self.unclaimed.is_elsewhere(&killed) => {}
-                Said::Killed(killed) => ours.extend(self.whose(killed, &group)),
+                Said::Killed(killed) => match self.whose(killed, &group) {
+                    Some(Line::Ours(killed)) => sure.push(killed),
+                    Some(Line::Unknown(killed)) => unknown.push(killed),
+                    None => {}
+                },
             }
         }
-        let known = ours.iter().filter(|line| matches!(line, Line::Ours(_))).count();
-        if self.unclaimed.nameless.len() <= known {
-            // Every kill of ours has its name: the others are of other groups.
-            self.unclaimed.lines.clear();
-            ours.retain(|line| !matches!(line, Line::Unknown(_)));
-        }
-        for line in ours {
-            match line {
-                Line::Dump(dump) => out.push(Event::OomDump(dump)),
-                Line::Ours(killed) => self.named(killed, false, out),
-                Line::Unknown(killed) => self.unclaimed.lines.push((now, killed)),
+        self.unclaimed.read(Instant::now(), sure.len(), unknown);
+        for killed in sure {
+            if let Some(place) = dumps.iter().position(|dump| dump.host_pid == killed.pid) {
+                dumps.drain(..=place).for_each(|dump| out.push(Event::OomDump(Box::new(dump))));
             }
+            self.named(killed, false, out);
         }
+        dumps.into_iter().for_each(|dump| out.push(Event::OomDump(Box::new(dump))));
     }
 
     /// Whose the victim is: known to us, or still there to be asked; `None` for another group's.
     fn whose(&mut self, mut killed: Killed, group: &str) -> Option<Line> {
         if killed.killed_with == Some(killed.pid) {
             // The chosen one once more: whose it is was found out the first time.
-            let waits = self.unclaimed.lines.iter().any(|(_, line)| line.pid == killed.pid);
             return match self.ours.was_taken(killed.pid) {
                 true => Some(Line::Ours(killed)),
-                false => waits.then_some(Line::Unknown(killed)),
+                false => self.unclaimed.waits(killed.pid).then_some(Line::Unknown(killed)),
             };
         }
         if self.ours.take(Instant::now(), killed.pid) {
@@ -151,7 +188,6 @@ impl Live {
     }
 
     fn named(&mut self, killed: Killed, by_count: bool, out: &mut Outbox) {
-        self.unclaimed.name();
         out.push(Event::Victim(Victim {
             host_pid: killed.pid,
             pid: self.pid_inside(killed.pid),
@@ -168,23 +204,10 @@ impl Live {
         }));
     }
 
-    /// Takes a victim for ours that we never saw and that is gone, where our counter misses a name for each such line that came when it moved, and no line
-    /// that is surely ours has come by then. One that held more than may be held here is none of ours.
+    /// Takes victims for ours that we never saw and that are gone, where our counter says so. One that held more than may be held here is none of ours.
     pub(super) fn claim(&mut self, now: Instant, last: bool, out: &mut Outbox) {
-        let limit = self.settings.limit().bytes().unwrap_or(u64::MAX);
-        let kills = self.kills();
-        self.unclaimed.count(now, kills);
-        let age = |at: Instant| now.saturating_duration_since(at);
-        self.unclaimed.lines.retain(|(at, killed)| age(*at) < LOST && killed.held <= limit);
-        let missing = self.unclaimed.nameless.len();
-        // Where kill follows kill there is no moment at which all of ours have their names.
-        let calm = self.unclaimed.moved.is_none_or(|moved| age(moved) >= PRINTED);
-        let old = self.unclaimed.lines.iter().all(|(at, _)| age(*at) >= TOGETHER);
-        let fresh = self.unclaimed.lines.iter().any(|(at, _)| age(*at) < PRINTED);
-        if (last || old || calm && !fresh) && self.unclaimed.lines.len() <= missing {
-            for (_, killed) in std::mem::take(&mut self.unclaimed.lines) {
-                self.named(killed, true, out);
-            }
+        for killed in self.unclaimed.claim(now, last) {
+            self.named(killed, true, out);
         }
     }
 
@@ -193,7 +216,7 @@ impl Live {
     pub(super) fn last_words(&mut self, log: &mut KernelLog, out: &mut Outbox) {
         let until = Instant::now() + TOGETHER;
         self.unclaimed.count(Instant::now(), self.kills());
-        while self.unclaimed.nameless.len() > self.unclaimed.lines.len() && Instant::now() < until {
+        while !self.unclaimed.nameless.is_empty() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
             self.kernel_log(log, out);
         }
@@ -333,18 +356,57 @@ fn is_member(pid: i32, group: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
+    fn line(pid: i32) -> Killed {
+        let text = format!(
+            "{pid} (x) total-vm:1kB, anon-rss:1kB, file-rss:1kB, shmem-rss:0kB, UID:0 pgtables:1kB oom_score_adj:0"
+        );
+        let record = format!("3,1,1,-;Memory cgroup out of memory: Killed process {text}");
+        let mut listener = crate::oom::Listener::default();
+        let Some(Said::Killed(killed)) = listener.hear(record.as_bytes()) else { panic!("{record}") };
+        killed
+    }
+
+    fn claimed(unclaimed: &mut Unclaimed, now: Instant) -> Vec<i32> {
+        unclaimed.claim(now, false).into_iter().map(|killed| killed.pid).collect()
+    }
+
+    #[test]
+    fn lines_that_nobody_knows_are_ours_as_far_as_the_counter_says_so() {
+        let (start, mut unclaimed) = (Instant::now(), Unclaimed::default());
+        let after = |ms| start + Duration::from_millis(ms);
+        // Another group's: nothing was counted.
+        unclaimed.read(start, 0, vec![line(9)]);
+        // Ours, whatever else is read later.
+        unclaimed.count(after(1), 1);
+        unclaimed.read(after(1), 0, vec![line(1)]);
+        unclaimed.read(after(2), 0, vec![line(9)]);
+        assert_eq!(claimed(&mut unclaimed, after(3)), [0; 0], "ours may be on its way");
+        assert_eq!(claimed(&mut unclaimed, after(30)), [1]);
+        // Of two one is ours, and nothing says which: neither is taken, and nothing that comes later either.
+        unclaimed.count(after(40), 2);
+        unclaimed.read(after(40), 0, vec![line(2), line(9)]);
+        assert_eq!(claimed(&mut unclaimed, after(100)), [0; 0]);
+        unclaimed.read(after(200), 0, vec![line(9)]);
+        assert_eq!(claimed(&mut unclaimed, after(300)), [0; 0]);
+        // The line of ours comes late: the one before it was another group's.
+        unclaimed.count(after(400), 3);
+        unclaimed.read(after(400), 0, vec![line(9)]);
+        unclaimed.read(after(410), 1, vec![]);
+        assert_eq!(claimed(&mut unclaimed, after(500)), [0; 0]);
+    }
+
     #[test]
     fn a_kill_without_a_name_is_given_up_and_lends_its_place_to_no_other_line() {
         let (start, mut unclaimed) = (Instant::now(), Unclaimed::default());
         let after = |ms| start + Duration::from_millis(ms);
         unclaimed.count(start, 2);
         assert_eq!(unclaimed.nameless.len(), 2);
-        unclaimed.name();
+        unclaimed.read(start, 1, vec![]);
         assert_eq!(unclaimed.nameless.len(), 1);
         unclaimed.count(after(1001), 2);
         assert_eq!(unclaimed.nameless.len(), 0, "its line is lost");
         // A name that comes before its kill is counted is that one's, too.
-        unclaimed.name();
+        unclaimed.read(after(1001), 1, vec![]);
         unclaimed.count(after(1002), 3);
         assert_eq!(unclaimed.nameless.len(), 0);
         unclaimed.count(after(1003), 4);

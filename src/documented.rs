@@ -114,6 +114,7 @@ fn every_event() -> Vec<Event> {
             slab_reclaimable: Some(m),
             major_faults: Some(1),
             refaults: Some(1),
+            refaults_anon: Some(1),
             ..MemoryStat::default()
         }),
         swap: Some(0),
@@ -126,6 +127,7 @@ fn every_event() -> Vec<Event> {
             cpu_throttled_us: Some(1),
             high: Some(1),
         })),
+        code: Some(CodeFaults::default()),
     };
     let tabled = Tabled {
         host_pid: 501,

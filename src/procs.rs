@@ -23,6 +23,7 @@ use crate::{
     units::page_size,
 };
 
+pub mod code;
 mod weighed;
 
 use weighed::{Status, has_moved, oom_score_adj};

@@ -194,6 +194,44 @@ fn who_writes_and_reads_more_than_fits_is_never_stalled() {
     }
 }
 
+/// Reads single bytes of a mapped file at random, for so many seconds; `random`: one page at a time.
+const MAPPED_READS: &str = "import mmap, os, random, sys, time
+file = os.open('data', os.O_RDONLY)
+size, seconds, kind = os.fstat(file).st_size, float(sys.argv[1]), sys.argv[2]
+if len(sys.argv) > 3:
+    os.fork()
+data = mmap.mmap(file, size, prot=mmap.PROT_READ)
+if kind == 'random':
+    data.madvise(mmap.MADV_RANDOM)
+until = time.monotonic() + seconds
+while time.monotonic() < until:
+    data[random.randrange(size)]
+";
+
+#[test]
+fn who_reads_a_mapped_file_larger_than_the_limit_at_random_is_never_stalled() {
+    let test = "who_reads_a_mapped_file_larger_than_the_limit_at_random_is_never_stalled";
+    if emulated() {
+        return not_here(test); // it has no Python, and its disk is too slow to fill a limit
+    }
+    if !kernel_tier(test) || !has(test, "python3") {
+        return;
+    }
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs::write(dir.path().join("reads.py"), MAPPED_READS).unwrap();
+    // The file is made inside, so that its pages are charged inside; a stall is told after 1.5 s.
+    let make = "[ -e data ] || dd if=/dev/urandom of=data bs=1M count=100 conv=fsync status=none";
+    for n in 0..times(5) {
+        for (kind, seconds) in [("plain", 4), ("random", 4), ("plain twice", 4)] {
+            let reads = format!("{make}; python3 reads.py {seconds} {kind}");
+            let result = goes_on(&format!("{n}: {kind} reads"), "60M", dir.path(), &reads);
+            let faults = result["stat"]["major_faults"].as_u64();
+            assert!(faults > Some(10), "{kind}: it never had to read from the disk: {result:#}");
+            fs::remove_file(dir.path().join("data")).unwrap();
+        }
+    }
+}
+
 #[test]
 fn who_sorts_searches_and_packs_at_its_limit_is_never_stalled() {
     let test = "who_sorts_searches_and_packs_at_its_limit_is_never_stalled";

@@ -193,6 +193,7 @@ impl V1 {
             slab_reclaimable: None,
             major_faults: files::value_of(text, "total_pgmajfault"),
             refaults: files::refaults(text, "total_"),
+            refaults_anon: files::value_of(text, "total_workingset_refault_anon"),
         };
         Ok((stat, swap))
     }
@@ -301,6 +302,7 @@ impl Cgroup for V1 {
             pressure: self.unified().filter(|_| detail != Detail::Quick).and_then(Unified::pressure),
             swap_free: if detail == Detail::Full { self.machine_swap.moved() } else { None },
             other_limits: if detail == Detail::Full { self.other_limits.moved(None).map(Box::new) } else { None },
+            code: None,
         })
     }
 

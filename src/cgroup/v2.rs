@@ -164,6 +164,7 @@ impl V2 {
             slab_reclaimable: get("slab_reclaimable"),
             major_faults: get("pgmajfault"),
             refaults: files::refaults(text, ""),
+            refaults_anon: get("workingset_refault_anon"),
         })
     }
 }
@@ -326,6 +327,7 @@ impl Cgroup for V2 {
             pressure: if whole { self.unified.pressure() } else { None },
             swap_free: if detail == Detail::Full { self.machine_swap.moved() } else { None },
             other_limits: if detail == Detail::Full { self.other_limits_moved().map(Box::new) } else { None },
+            code: None,
         })
     }
 

@@ -31,6 +31,23 @@ pub struct Sample {
     /// How often limits beside the memory limit were met, where it is not what it was at the sample that told it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_limits: Option<Box<OtherLimits>>,
+    /// How much of their code processes fetched back, at the first sample and at the one after each
+    /// look at them. `None` in all samples: nobody looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<CodeFaults>,
+}
+
+/// What processes fetched back of their own code, between looks at each: counts. The sandbox's
+/// processes are looked at only while its limit is met and pages come back from the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CodeFaults {
+    /// Pages of executable mappings of files that a process lost and has mapped again (bit 63 in
+    /// `/proc/PID/pagemap`).
+    pub fetched: u64,
+    /// The major faults of those processes in the same time, for code or not (`maj_flt` in
+    /// `/proc/PID/stat`).
+    pub major_faults: u64,
 }
 
 /// How often limits beside the memory limit were met since the group was made: counts. What this kernel or this group does not count is `None`.
@@ -155,6 +172,10 @@ pub struct MemoryStat {
     /// one sum before 5.9).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refaults: Option<u64>,
+    /// The part of `refaults` that is anonymous memory, back from swap (`workingset_refault_anon`,
+    /// 5.9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refaults_anon: Option<u64>,
 }
 
 fn is_zero(n: &u64) -> bool {

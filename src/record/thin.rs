@@ -283,6 +283,7 @@ impl Held {
                     sample.pressure = sample.pressure.or(before.pressure);
                     sample.swap_free = sample.swap_free.or(before.swap_free);
                     sample.other_limits = sample.other_limits.take().or(before.other_limits);
+                    sample.code = sample.code.or(before.code);
                 }
             }
             Event::Processes(changes) => {

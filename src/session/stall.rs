@@ -7,7 +7,9 @@
 //! |---|---|---|---|
 //! | `g++ -O2` of `<regex>`, 200M, 250M, 280M: never ends | 105,000 to 195,000 | 140 to 500; 2,600 | 1,000; 20 |
 //! | the same, its disk bounded to 50 MB/s | 7,500 to 18,000 | 7 to 10 | 1,600 |
-//! | python, reading a mapped file of 100M at random, 60M | 240,000 to 290,000 | 150 to 200 | 1,600 |
+//! | python, reading a mapped file of 100M at random, 60M | 76,000 to 290,000 | 52 to 200 | 1,600 |
+//! | the same with MADV_RANDOM | 5,000 to 10,000 | as many | 1 |
+//! | three of those, 300M, their own code charged to them | 11,000 to 22,000 | as many | 1 |
 //! | `dd` of files larger than the limit, again and again | 110,000 to 790,000 | none | |
 //! | `sort` with a buffer of half the limit | to 113,000 | 0 to 4 | 28,000 |
 //! | `tar`, `grep -r` over small files | to 109,000 | 0 to 8; once 59, for 0.7 s | 2,000 and more |
@@ -17,13 +19,30 @@
 //! kinds, with the disk as it is and bounded to 50 and 20 MB/s, none was called stalled by what follows; of 12 of `g++` one was killed half a second after
 //! it met its limit, and each of the others called stalled 1.4 to 2.7 s after that.
 //!
+//! A major fault is for code, for heap or for data, and who reads data goes on: these readers of a mapped file had every sign of the table, with 200 to
+//! 13,000 reads a second. What tells them apart is the code itself, which processes are looked at for (`procs/code.rs`):
+//! 20 times a second, over 0.75 s at a time.
+//!
+//! | workload, limit | pages of code that come back for each major fault: median; least, most |
+//! |---|---|
+//! | `g++ -O2` of `<regex>`, 200M | 11.4 to 14.5; 0.8 (once, as it began), 21 |
+//! | the same, its disk bounded to 50 MB/s, looked at 4 times a second | 16 to 23; 1.6, 58 |
+//! | the same, to 20 MB/s | 18; 0, 41 |
+//! | `g++` beside a python that reads a mapped file at random, 205M | 6 to 8; 0, 63 |
+//! | python, reading a mapped file at random, its code charged elsewhere | 0; 0, 0 |
+//! | the same, its code charged to it | 0; 0, 0.8 |
+//! | three of those, 300M | 0; 0, 2.2, once in 6 s |
+//!
+//! Looked at 4 times a second the same `g++` had a median of 4: most of what came had gone again. A process that is looked at only once it
+//! stalls shows little of its code; so one look comes with the first limit hit. Pages that come back from swap are heap, which the kernel counts.
+//!
 //! Refuses: to say so of a kernel that counts no refaults, and to guess when it will be over.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use super::What;
 use crate::{
-    event::Sample,
+    event::{CodeFaults, Sample},
     units::{Limit, page_size},
 };
 
@@ -49,6 +68,12 @@ const REFAULTS_OF_ONE: f64 = 4000.0;
 /// Where the disk is slow, waiting for so much of the time counts as much as fetching all of the file cache anew each second.
 const WAITING: f64 = 0.4;
 
+/// At least so many pages of code come back for each major fault (one brings its neighbours, too).
+const CODE_OF_ONE: f64 = 1.0;
+
+/// Or at least so many pages of anonymous memory, from swap.
+const ANON_OF_ONE: f64 = 0.5;
+
 /// The stalls of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Stalls {
@@ -62,6 +87,35 @@ pub struct Stalls {
     earlier: Option<Counts>,
     /// Since when the signs are there.
     since: Option<Duration>,
+    /// What processes fetched back of their code, as it was told last; `None` as long as nobody
+    /// looks, and in recordings of old.
+    code: Option<(Duration, CodeFaults)>,
+    /// What was known of that and of swap at the end of each stretch, over about [`LASTS`].
+    fetched: VecDeque<Fetched>,
+}
+
+/// What was fetched back so far, at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Fetched {
+    at: Duration,
+    code: CodeFaults,
+    anon: u64,
+    major_faults: u64,
+}
+
+impl Fetched {
+    /// How much of the waiting from one moment to another was for code or heap, and not for data: 1
+    /// where it is as much as in a stall.
+    fn share_since(&self, from: &Fetched) -> f64 {
+        let share = |pages: [u64; 2], faults: [u64; 2], of_one: f64| {
+            let [pages, faults] = [pages, faults].map(|[from, to]| to.saturating_sub(from) as f64);
+            if pages > 0.0 { pages / (faults * of_one) } else { 0.0 }
+        };
+        let (before, now) = (from.code, self.code);
+        let code = share([before.fetched, now.fetched], [before.major_faults, now.major_faults], CODE_OF_ONE);
+        let anon = share([from.anon, self.anon], [from.major_faults, self.major_faults], ANON_OF_ONE);
+        code + anon
+    }
 }
 
 /// A stall that lasts.
@@ -132,6 +186,7 @@ impl Stalls {
 
     /// Takes in a sample, taken under this limit, that counts so many more kills than the one before.
     pub(super) fn sample(&mut self, at: Duration, sample: &Sample, limit: Limit, kills: u64) -> Option<What> {
+        self.code = sample.code.map(|code| (at, code)).or(self.code);
         let Limit::Bytes(bytes) = limit else { return self.over() };
         let raised = self.lasting.is_some_and(|stall| stall.limit.bytes().is_none_or(|before| bytes > before));
         if kills > 0 || raised {
@@ -152,8 +207,9 @@ impl Stalls {
         let half = Some(stretch.from).filter(|_| stretch.was_at_limit()).and_then(|from| signs(&from, 0.5));
         let earlier = std::mem::replace(&mut self.earlier, half.map(|_| stretch.from));
         self.stretch = Some(Stretch::starts(counts));
+        self.keep_fetched(at, sample, counts);
         let signs = match self.lasting {
-            Some(_) => half,
+            Some(_) => half.filter(|_| self.fetches_program(at) != Some(false)),
             None => half.and(earlier).and_then(|from| signs(&from, 1.0)),
         };
         self.seen(at, limit, signs)
@@ -176,16 +232,57 @@ impl Stalls {
             (stall.seen, stall.limit, stall.refaults) = (at, limit, rate as u64);
             return None;
         }
-        (at.saturating_sub(since) >= LASTS).then(|| {
+        let lasted = at.saturating_sub(since);
+        // Where nobody looks the other signs decide; where a look takes long, they do a little later.
+        let is_late = |looked: Duration| at.saturating_sub(looked.max(since)) >= 2 * LASTS;
+        let is_stall = match self.fetches_program(at) {
+            Some(fetches) => fetches,
+            None => self.code.is_none_or(|(looked, _)| is_late(looked)),
+        };
+        (lasted >= LASTS && is_stall).then(|| {
             let refaults = rate as u64;
+            // It may have read data with the same signs before.
+            let since = match (self.code, self.fetched.front()) {
+                (Some(_), Some(first)) => since.max(first.at),
+                _ => since,
+            };
             self.lasting = Some(Stall { since, seen: at, limit, refaults });
             What::Stalled { limit, refaults }
         })
     }
 
+    /// Keeps what is known at the end of a stretch of what was fetched back.
+    fn keep_fetched(&mut self, at: Duration, sample: &Sample, counts: Counts) {
+        let code = self.code.map_or_else(CodeFaults::default, |(_, code)| code);
+        let anon = sample.stat.and_then(|stat| stat.refaults_anon).unwrap_or(0);
+        self.fetched.push_back(Fetched { at, code, anon, major_faults: counts.major_faults });
+        while self.fetched.get(1).is_some_and(|second| at.saturating_sub(second.at) >= LASTS) {
+            self.fetched.pop_front();
+        }
+    }
+
+    /// Whether the program waits for its own code or heap, and not for data that it reads. `None`:
+    /// not known. A stall begins only where that is so in each third of the last while: a program
+    /// that comes to another part of its code is not meant.
+    fn fetches_program(&self, at: Duration) -> Option<bool> {
+        let (looked, _) = self.code?;
+        let (first, last) = (self.fetched.front()?, self.fetched.back()?);
+        if at.saturating_sub(looked) >= LASTS {
+            return None;
+        }
+        if self.lasting.is_some() {
+            return Some(last.share_since(first) >= 0.5);
+        }
+        let third = last.at.saturating_sub(first.at) / 3;
+        let nearest = |at: Duration| self.fetched.iter().min_by_key(|one| one.at.abs_diff(at));
+        let bounds = [first, nearest(first.at + third)?, nearest(first.at + 2 * third)?, last];
+        Some(bounds.windows(2).all(|pair| pair[1].share_since(pair[0]) >= 1.0))
+    }
+
     /// Forgets what was seen; what it tells if a stall is over with it.
     fn over(&mut self) -> Option<What> {
         (self.earlier, self.stretch, self.since) = (None, None, None);
+        self.fetched.clear();
         let stall = self.lasting.take()?;
         let lasted = stall.seen.saturating_sub(stall.since);
         self.before += lasted;

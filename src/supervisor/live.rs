@@ -14,6 +14,7 @@ use nix::{
 use super::{
     Waker,
     brink::Brink,
+    code_watch::CodeWatch,
     ending::{Due, Ending},
     kills::Unclaimed,
     ours::Ours,
@@ -61,6 +62,7 @@ pub struct Live {
     timeout: Option<Duration>,
     pub(super) procs: ProcessTable,
     pids: Vec<i32>,
+    code: CodeWatch,
     pub(super) settings: SettingsWatch,
     isolation: Isolation,
     pub(super) controller: Controller,
@@ -113,6 +115,7 @@ impl Live {
             timeout: plan.timeout,
             procs,
             pids: Vec::new(),
+            code: CodeWatch::default(),
             settings: SettingsWatch::new(now, plan.limit),
             isolation: plan.isolation,
             controller: plan.hierarchy.controller,
@@ -186,7 +189,7 @@ impl Live {
     pub(super) fn sample(&mut self, now: Instant, detail: Detail, out: &mut Outbox) {
         let limit = self.settings.limit();
         match self.group.sample(detail) {
-            Ok(sample) => {
+            Ok(mut sample) => {
                 self.sampler.took(now, detail, &sample, limit);
                 let kills = sample.oom_kills.unwrap_or(0);
                 let killed = kills > std::mem::replace(&mut self.kills, kills);
@@ -196,6 +199,7 @@ impl Live {
                 if self.brink.is_near(sample.usage, limit) {
                     self.look(now, out);
                 }
+                self.code.attend(now, &mut sample, self.procs.pids());
                 out.push(Event::Sample(sample));
                 self.claim(now, false, out);
                 if killed {

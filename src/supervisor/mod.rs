@@ -5,6 +5,7 @@
 
 mod acts;
 mod brink;
+mod code_watch;
 mod ending;
 mod kills;
 mod launch;

@@ -55,6 +55,7 @@ fn faults_and_refaults_are_those_of_the_whole_subtree() {
     std::fs::write(&path, text.replace("total_pgmajfault 0", "total_pgmajfault 170")).unwrap();
     let stat = V1::open(root.path(), &dir, 2).unwrap().sample(Detail::Stat).unwrap().stat.unwrap();
     assert_eq!((stat.major_faults, stat.refaults), (Some(170), Some(93_217)));
+    assert_eq!(stat.refaults_anon, Some(7));
 }
 
 #[test]

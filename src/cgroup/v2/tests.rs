@@ -43,20 +43,20 @@ fn refaults_are_those_of_files_and_of_anonymous_memory_or_what_an_older_kernel_h
     let mut counts = |text: &str| {
         std::fs::write(&path, text).unwrap();
         let stat = group.sample(Detail::Stat).unwrap().stat.unwrap();
-        (stat.refaults, stat.major_faults)
+        (stat.refaults, stat.refaults_anon, stat.major_faults)
     };
     let counted = text
         .replace("workingset_refault_file 0", "workingset_refault_file 93210")
         .replace("workingset_refault_anon 0", "workingset_refault_anon 7")
         .replace("pgmajfault 0", "pgmajfault 170");
-    assert_eq!(counts(&counted), (Some(93_217), Some(170)));
+    assert_eq!(counts(&counted), (Some(93_217), Some(7), Some(170)));
     let without = |text: &str| -> String {
         text.split_inclusive('\n')
             .filter(|l| !l.starts_with("workingset_refault") && !l.starts_with("pgmajfault"))
             .collect()
     };
-    assert_eq!(counts(&(without(&text) + "workingset_refault 5\n")), (Some(5), None));
-    assert_eq!(counts(&without(&text)), (None, None));
+    assert_eq!(counts(&(without(&text) + "workingset_refault 5\n")), (Some(5), None, None));
+    assert_eq!(counts(&without(&text)), (None, None, None));
 }
 
 #[test]

@@ -123,6 +123,7 @@ fn every_event() -> Vec<Event> {
         other_limits: Some(Box::new(OtherLimits {
             pids_refused: Some(1),
             pids_peak: Some(1),
+            pids_current: Some(1),
             cpu_throttled: Some(1),
             cpu_throttled_us: Some(1),
             high: Some(1),

@@ -200,6 +200,13 @@ pub struct RunDocument {
     pub events: Vec<EventDocument>,
 }
 
+impl RunDocument {
+    /// How many processes the OOM killer killed: of a group kill the kernel counts the chosen one twice.
+    pub fn processes_killed(&self) -> Option<u64> {
+        Some(self.oom_kills?.saturating_sub(self.oom_kills_repeated))
+    }
+}
+
 /// Where a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -32,8 +32,9 @@ impl PidsLimit {
     }
 
     fn read(&mut self, limits: &mut OtherLimits) {
-        let now = self.peak.as_ref().unwrap_or(&self.current).number();
-        self.most = self.most.max(now.unwrap_or(0));
+        limits.pids_current = self.current.number().ok();
+        let peak = self.peak.as_ref().and_then(|peak| peak.number().ok());
+        self.most = self.most.max(peak.or(limits.pids_current).unwrap_or(0));
         limits.pids_peak = Some(self.most);
         limits.pids_refused = match &self.events {
             Some(events) => events.keyed("max").ok(),
@@ -90,6 +91,8 @@ impl OtherLimitsReader {
         if let Some(cpu) = &self.cpu {
             cpu.read(&mut now);
         }
-        (std::mem::replace(&mut self.told, now) != now).then_some(now)
+        // How many there are moves all the time, and says nothing without a refusal.
+        let told = OtherLimits { pids_current: now.pids_current, ..std::mem::replace(&mut self.told, now) };
+        (told != now).then_some(now)
     }
 }

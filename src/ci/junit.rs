@@ -113,7 +113,7 @@ fn properties(run: &RunDocument) -> Vec<(&'static str, String)> {
         ("peak_bytes", number(run.peak_bytes)),
         ("highest_bytes", number(run.highest_bytes)),
         ("limit_hits", number(run.limit_hits)),
-        ("oom_kills", number(run.oom_kills)),
+        ("oom_kills", number(run.processes_killed())),
         ("pids_refused", number(run.other_limits.pids_refused)),
         ("cpu_throttled", number(run.other_limits.cpu_throttled)),
         ("soft_limit_hits", number(run.other_limits.soft_limit_hits)),

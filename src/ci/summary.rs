@@ -91,7 +91,7 @@ fn rows(run: &RunDocument) -> Vec<(&'static str, String)> {
         ("peak", dash(peak(run))),
         ("budget", dash(budget)),
         ("limit hits", number(run.limit_hits)),
-        ("OOM kills", number(run.oom_kills)),
+        ("OOM kills", number(run.processes_killed())),
         ("other limits", words.other_limits(&run.other_limits).join("; ")),
         ("ended by", dash(run.ended_by.map(|by| by.word().to_string()))),
         ("time", dash(seconds.map(duration))),

@@ -61,6 +61,9 @@ pub struct OtherLimits {
     /// The most processes and threads that there were at once (`pids.peak`, 6.1; before, the highest `pids.current` that was seen).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pids_peak: Option<u64>,
+    /// Processes and threads that there are now (`pids.current`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids_current: Option<u64>,
     /// Periods in which the quota of CPU time was used up (`nr_throttled` in `cpu.stat`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_throttled: Option<u64>,

@@ -3,6 +3,8 @@
 //! The numbers of a run are the session's; what is added here is only what no single run knows: that a counter goes on when the next run starts
 //! with a new group. Refuses: to interpret an event.
 
+use std::cell::Cell;
+
 use crate::{
     event::{Event, Stamped},
     session::{Run, Session},
@@ -29,6 +31,8 @@ pub struct Book {
     pub limit_changes: u64,
     earlier: Totals,
     newest: Totals,
+    /// The most kills that were told: that one was counted twice is known a moment after the count, and a counter does not fall.
+    most_kills: Cell<u64>,
 }
 
 /// Counters that only ever rise. `None` where no run's kernel told.
@@ -38,6 +42,8 @@ pub struct Totals {
     pub limit_hits: Option<u64>,
     /// How many processes the OOM killer killed.
     pub oom_kills: Option<u64>,
+    /// How many of those the kernel has counted twice: in sums, not where they are told.
+    repeated: Option<u64>,
     /// Time in which some process waited for memory, in microseconds.
     pub waiting_us: Option<u64>,
     /// Time in which all of them did, in microseconds.
@@ -57,6 +63,7 @@ impl Totals {
         Totals {
             limit_hits: run.limit_hits(),
             oom_kills: run.oom_kills(),
+            repeated: run.oom_kills().map(|_| run.stories.repeated()),
             waiting_us: run.pressure.map(|pressure| pressure.some_us),
             stalled_us: run.pressure.map(|pressure| pressure.full_us),
             pids_refused: run.limits_met.counts.pids_refused,
@@ -71,6 +78,7 @@ impl Totals {
         Totals {
             limit_hits: join(self.limit_hits, other.limit_hits),
             oom_kills: join(self.oom_kills, other.oom_kills),
+            repeated: join(self.repeated, other.repeated),
             waiting_us: join(self.waiting_us, other.waiting_us),
             stalled_us: join(self.stalled_us, other.stalled_us),
             pids_refused: join(self.pids_refused, other.pids_refused),
@@ -85,7 +93,7 @@ impl Book {
     /// Takes in one event.
     pub fn fold(&mut self, numbered: &Numbered) {
         if let Event::Started(_) = numbered.stamped.event {
-            self.earlier = self.totals();
+            self.earlier = self.sums();
             self.newest = Totals::default();
         }
         let before = self.limit();
@@ -102,6 +110,13 @@ impl Book {
 
     /// The counters of all runs.
     pub fn totals(&self) -> Totals {
+        let sums = self.sums();
+        let kills = sums.oom_kills.map(|kills| kills.saturating_sub(sums.repeated.unwrap_or(0)));
+        self.most_kills.set(self.most_kills.get().max(kills.unwrap_or(0)));
+        Totals { oom_kills: kills.map(|_| self.most_kills.get()), repeated: None, ..sums }
+    }
+
+    fn sums(&self) -> Totals {
         self.earlier.with(self.newest, u64::saturating_add)
     }
 
@@ -165,5 +180,31 @@ mod tests {
         };
         let told = folded(vec![start(1), moved(1), moved(1), moved(2), start(2), moved(3)]);
         assert_eq!(told.iter().map(|(_, n)| *n).collect::<Vec<_>>(), [0, 1, 1, 2, 2, 3]);
+    }
+
+    #[test]
+    fn a_process_that_the_kernel_counts_twice_is_told_once_and_the_counter_never_falls() {
+        use crate::event::Victim;
+        let sample = |kills| Event::Sample(Sample { oom_kills: Some(kills), ..Sample::default() });
+        let named = |host_pid, killed_with| Event::Victim(Victim { host_pid, killed_with, ..Victim::default() });
+        let group_kill = [named(501, None), named(500, Some(501)), named(501, Some(501))];
+        let mut book = Book::default();
+        let mut events = vec![start(1), sample(0), sample(3)];
+        events.extend(group_kill.clone());
+        events.extend([start(2), sample(0), sample(3)]);
+        events.extend(group_kill);
+        for (n, event) in events.into_iter().enumerate() {
+            let stamped = Stamped { at: std::time::Duration::from_millis(n as u64), event };
+            book.fold(&Numbered { place: n as u64 + 1, stamped });
+        }
+        assert_eq!(book.totals().oom_kills, Some(4), "two processes in each run");
+        book.fold(&Numbered {
+            place: 99,
+            stamped: Stamped { at: std::time::Duration::from_secs(1), event: sample(5) },
+        });
+        assert_eq!(book.totals().oom_kills, Some(6));
+        let again = Event::Victim(Victim { host_pid: 501, killed_with: Some(501), ..Victim::default() });
+        book.fold(&Numbered { place: 100, stamped: Stamped { at: std::time::Duration::from_secs(1), event: again } });
+        assert_eq!(book.totals().oom_kills, Some(6), "it was told already");
     }
 }

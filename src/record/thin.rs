@@ -282,8 +282,15 @@ impl Held {
                     sample.swap = sample.swap.or(before.swap);
                     sample.pressure = sample.pressure.or(before.pressure);
                     sample.swap_free = sample.swap_free.or(before.swap_free);
-                    sample.other_limits = sample.other_limits.take().or(before.other_limits);
                     sample.code = sample.code.or(before.code);
+                    sample.other_limits = match (sample.other_limits.take(), before.other_limits) {
+                        // That a limit of processes was met is told by how many there were.
+                        (Some(mut now), Some(before)) => {
+                            now.pids_current = now.pids_current.max(before.pids_current);
+                            Some(now)
+                        }
+                        (now, before) => now.or(before),
+                    };
                 }
             }
             Event::Processes(changes) => {

@@ -17,7 +17,7 @@ pub fn said(run: &Run, session: &Session) -> Vec<String> {
         What::OomKill { limit, .. } => Some(limit),
         _ => None,
     });
-    let killed = run.oom_kills().unwrap_or(0);
+    let killed = run.processes_killed().unwrap_or(0);
     match run.outcome() {
         Some(Outcome::FailedToStart | Outcome::SandboxLost) => {
             said.push("CAUTION: this run did not get as far as to show what it needs; its limit says nothing.".into());

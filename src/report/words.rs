@@ -105,7 +105,7 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
         peak,
         bytes("limit", Some(Word::Limit), "limit_bytes", run.limit_bytes, "none"),
         count("limit hits", Word::LimitHits, "limit_hits", run.limit_hits),
-        count("OOM kills", Word::OomKills, "oom_kills", run.oom_kills),
+        count("OOM kills", Word::OomKills, "oom_kills", run.processes_killed()),
         bytes("usage at the end", Some(Word::Usage), "usage_bytes", run.usage_bytes, "–"),
         bytes("of it file cache", Some(Word::Cache), "reclaimable_bytes", run.reclaimable_bytes, "–"),
         bytes("swapped out", Some(Word::Swap), "swap_bytes", run.swap_bytes, "–"),

@@ -20,7 +20,7 @@ impl Language {
         {
             return (self.not_started(failure.step, &failure.what, failure.errno), Weight::Danger);
         }
-        let kills = run.oom_kills().unwrap_or(0);
+        let kills = run.processes_killed().unwrap_or(0);
         let name = run.started.argv.first().map_or("", |a| a.rsplit('/').next().unwrap_or(a));
         let after = format!("after {}", duration(run.elapsed(run.at)));
         let why = ended.stopped.and_then(|stopped| self.why_ended(stopped, run));
@@ -97,7 +97,7 @@ impl Language {
 
     /// How many the OOM killer took, and their names as far as they are known.
     fn oom_killer_took(self, run: &Run, other: &str) -> String {
-        let kills = run.oom_kills().unwrap_or(0);
+        let kills = run.processes_killed().unwrap_or(0);
         let mut names: Vec<&str> = Vec::new();
         for (who, _) in run.stories.told().iter().filter_map(|story| story.who.as_ref()) {
             if !who.name.is_empty() && !names.contains(&who.name.as_str()) {

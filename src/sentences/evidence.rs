@@ -40,7 +40,11 @@ impl Language {
             facts.push((times(hits), file(Word::LimitHits)));
         }
         if let Some(kills) = run.oom_kills() {
-            facts.push((count(kills, "OOM kill"), file(Word::OomKills)));
+            let twice = match run.stories.repeated() {
+                0 => String::new(),
+                n => format!(", {n} of them of a process that was counted before"),
+            };
+            facts.push((count(kills, "OOM kill") + &twice, file(Word::OomKills)));
             facts.extend(self.main_among(run, kills));
         }
         for (scope, source) in run.stories.told().iter().filter_map(|story| story.scope.as_ref()) {

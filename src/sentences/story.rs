@@ -9,8 +9,7 @@ const NAMED: usize = 10;
 impl Language {
     /// Whom the OOM killer took, and when, in sentences; none where it took nobody.
     pub fn story(self, run: &RunDocument) -> Vec<String> {
-        // The kernel counts the one that it chose of a group twice.
-        let kills = run.oom_kills.unwrap_or(0).saturating_sub(run.oom_kills_repeated).max(run.victims.len() as u64);
+        let kills = run.processes_killed().unwrap_or(0).max(run.victims.len() as u64);
         if kills == 0 {
             return Vec::new();
         }

@@ -262,7 +262,13 @@ impl Session {
             event => {
                 let Some(run) = self.runs.last_mut() else { return };
                 let number = run.started.run;
+                let repeated = run.stories.repeated();
                 let told = run.apply(at, event);
+                if run.stories.repeated() > repeated
+                    && let Some(What::OomKill { count, .. }) = self.log.last_mut().map(|entry| &mut entry.what)
+                {
+                    *count = (*count).saturating_sub(1).max(1); // it was counted before
+                }
                 if matches!(event, Event::Ended(_))
                     && !run.started.schedule.is_empty()
                     && run.limit != run.started.limit

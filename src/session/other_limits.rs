@@ -2,7 +2,7 @@
 
 use super::{Knob, Run, Value, What};
 use crate::{
-    event::{OtherLimits, Sample},
+    event::{Change, OtherLimits, Sample},
     units::{CHARGE_BATCH, Limit, Quota},
 };
 
@@ -18,6 +18,8 @@ pub struct LimitsMet {
     pub pids_refused: u64,
     /// That limit, when it last did.
     pub pids_limit: Option<u64>,
+    /// The limit of processes as it stands, and the most processes that there had been when it was first found so: a peak of before says nothing of it.
+    pids_since: Option<(u64, u64)>,
     /// Forks and threads that a limit of processes refused which may be one above the sandbox.
     pub pids_refused_elsewhere: u64,
     /// Charges above the soft limit (v2 `memory.high`) that the user set: a pause at the brink writes the same file, and is not counted.
@@ -44,8 +46,20 @@ impl Run {
             Some(Value::Count(Quota::Of(limit))) => Some(limit),
             _ => None,
         };
-        // A limit above refuses as well, and may be counted here. Ours can only have been met where so many stood here.
-        match limit.filter(|limit| now.pids_peak.is_some_and(|most| most >= *limit)) {
+        // A limit above refuses as well, and may be counted here. Ours can only have been met where so many stood here since it is what it is.
+        let peak = now.pids_peak.unwrap_or(0);
+        met.pids_since = match (limit, met.pids_since) {
+            (Some(limit), Some((since, most))) if limit == since => Some((limit, most)),
+            (Some(limit), Some(_)) => Some((limit, peak)),
+            (Some(limit), None) if self.started.changes.contains(&Change::Pids(Quota::Of(limit))) => Some((limit, 0)),
+            (Some(limit), None) => Some((limit, peak)),
+            (None, _) => None,
+        };
+        let is_met = |(limit, most): &(u64, u64)| {
+            let stood = [before.pids_current, now.pids_current].into_iter().flatten().max();
+            stood.is_some_and(|stood| stood >= *limit) || peak >= *limit && most < limit
+        };
+        match met.pids_since.filter(is_met).map(|(limit, _)| limit) {
             Some(limit) if refused > 0 => {
                 met.pids_refused = met.pids_refused.saturating_add(refused);
                 met.pids_limit = Some(limit);
@@ -107,5 +121,55 @@ impl LimitsMet {
     /// Refusals by any limit of processes.
     pub fn pids_refusals(&self) -> u64 {
         self.pids_refused.saturating_add(self.pids_refused_elsewhere)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        event::{ChangeOutcome, Controller, Event, Stamped, Started},
+        session::Session,
+    };
+
+    /// A run under a limit of 30 processes: what comes of it, as refusals that are surely ours and others.
+    fn refusals(events: Vec<Event>) -> (u64, u64) {
+        let started = Started { changes: vec![Change::Pids(Quota::Of(30))], ..Started::plain(Controller::V1) };
+        let mut session = Session::default();
+        for (n, event) in [Event::Started(Box::new(started))].into_iter().chain(events).enumerate() {
+            session.apply(&Stamped { at: Duration::from_millis(n as u64), event });
+        }
+        let met = session.run().unwrap().limits_met;
+        (met.pids_refused, met.pids_refused_elsewhere)
+    }
+
+    fn counted(refused: u64, peak: u64, current: u64) -> Event {
+        let limits = OtherLimits {
+            pids_refused: Some(refused),
+            pids_peak: Some(peak),
+            pids_current: Some(current),
+            ..OtherLimits::default()
+        };
+        Event::Sample(Sample { other_limits: Some(Box::new(limits)), ..Sample::default() })
+    }
+
+    fn limited_to(most: u64) -> Event {
+        Event::ChangeDone { change: Change::Pids(Quota::Of(most)), outcome: ChangeOutcome::Done }
+    }
+
+    #[test]
+    fn a_refusal_is_ours_only_where_the_limit_was_met_since_it_is_what_it_is() {
+        // It stood there, and is gone when it is looked at.
+        assert_eq!(refusals(vec![counted(0, 5, 5), counted(3, 30, 8)]), (3, 0));
+        assert_eq!(refusals(vec![counted(0, 5, 5), counted(3, 29, 8)]), (0, 3), "one above");
+        // Lowered below what had stood there before: that peak says nothing of it.
+        assert_eq!(refusals(vec![counted(0, 25, 5), limited_to(20), counted(3, 25, 6)]), (0, 3));
+        assert_eq!(refusals(vec![counted(0, 25, 5), limited_to(20), counted(0, 25, 6), counted(3, 25, 6)]), (0, 3));
+        assert_eq!(refusals(vec![counted(0, 25, 5), limited_to(20), counted(3, 25, 20)]), (3, 0), "it stands there");
+        assert_eq!(refusals(vec![counted(0, 25, 5), limited_to(20), counted(0, 25, 20), counted(3, 25, 7)]), (3, 0));
+        // Raised: a peak above it is of since then.
+        assert_eq!(refusals(vec![counted(0, 25, 5), limited_to(40), counted(0, 25, 5), counted(3, 40, 7)]), (3, 0));
     }
 }

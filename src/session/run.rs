@@ -211,9 +211,14 @@ impl Run {
         self.ended.is_none() && self.stalls.now().is_some()
     }
 
-    /// OOM kills so far, in the whole sandbox; `None` where the kernel does not count them.
+    /// OOM kills so far, in the whole sandbox, as the kernel counts them; `None` where it does not.
     pub fn oom_kills(&self) -> Option<u64> {
         self.last.as_ref()?.oom_kills
+    }
+
+    /// How many processes those were: of a group kill the kernel counts the chosen one twice.
+    pub fn processes_killed(&self) -> Option<u64> {
+        Some(self.oom_kills()?.saturating_sub(self.stories.repeated()))
     }
 
     /// Limit hits so far.

@@ -23,7 +23,7 @@ impl Run {
         self.since = Baseline {
             at: Some(at),
             limit_hits: self.limit_hits().unwrap_or(0),
-            oom_kills: self.oom_kills().unwrap_or(0),
+            oom_kills: self.processes_killed().unwrap_or(0),
             peak: Some(self.usage()),
         };
     }
@@ -35,7 +35,7 @@ impl Run {
 
     /// OOM kills since then.
     pub fn oom_kills_shown(&self) -> Option<u64> {
-        self.oom_kills().map(|kills| kills.saturating_sub(self.since.oom_kills))
+        self.processes_killed().map(|kills| kills.saturating_sub(self.since.oom_kills))
     }
 
     /// The highest usage since then, in bytes.

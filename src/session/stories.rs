@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::{
     Run, badness,
-    story::{BadnessParts, GroupKill, InLine, Moment, Other, PassedOver, Source, Story, Who},
+    story::{
+        AFTERMATH, BadnessParts, GroupKill, InLine, KILL_AND_DEATH, Moment, Other, PassedOver, Source, Story, Who,
+    },
 };
 use crate::{
     event::{Charged, Controller, MemoryStat, OomDump, Process, Sample, Scope, Started, Stopped, Tabled, Victim},
@@ -30,17 +32,8 @@ const KILLED_BEFORE: Duration = Duration::from_secs(10);
 const PAST: Duration = Duration::from_secs(10);
 const POINTS: usize = 60;
 
-/// What follows a kill: until then a victim's memory is given back.
-const AFTERMATH: Duration = Duration::from_millis(100);
-
-/// What a kill gave back is seen by as many samples, if anything was.
-const WATCHED: usize = 8;
-
 /// A kill and the limit hit that led to it are seen at most so far apart: they are read at different moments.
 pub(super) const HIT_AND_KILL: Duration = Duration::from_millis(500);
-
-/// Who is found to have died so long after a kill may have been its victim, where nobody names it.
-const KILL_AND_DEATH: Duration = Duration::from_secs(3);
 
 /// The stories of a run.
 #[derive(Clone, Debug, Default)]
@@ -78,11 +71,11 @@ impl Stories {
     }
 
     /// A kill followed at once on those before it: what they gave back is only known where a sample saw it.
-    fn overtaken(&mut self, at: Duration) {
+    fn overtaken(&mut self, at: Duration, is_over: impl Fn(&Story) -> bool) {
         let mut earlier = self.told.iter_mut().rev().skip_while(|story| story.at == at).peekable();
         let Some(before) = earlier.peek().map(|story| story.at) else { return };
-        for story in earlier.take_while(|story| story.at == before && story.watched < WATCHED) {
-            if story.after.is_some_and(|after| after.usage >= story.before.usage) {
+        for story in earlier.take_while(|story| story.at == before) {
+            if !story.has_freed() && !is_over(story) {
                 story.after = None;
                 story.charged_after = None;
             }
@@ -115,7 +108,6 @@ impl Stories {
         std::mem::swap(&mut one.at, &mut two.at);
         std::mem::swap(&mut one.after, &mut two.after);
         std::mem::swap(&mut one.charged_after, &mut two.charged_after);
-        std::mem::swap(&mut one.watched, &mut two.watched);
         std::mem::swap(&mut one.past, &mut two.past);
     }
 
@@ -194,11 +186,13 @@ impl Run {
         let tighter = self.tighter().cloned();
         let newest = self.stories.told.last().map(|story| story.at);
         // What follows the next kill is that one's.
+        let processes = &self.processes;
+        let died = |story: &Story| story.who.as_ref().and_then(|(who, _)| processes.get(&who.host_pid)?.died);
+        let is_over = |story: &Story| story.is_over(at, died(story));
         for story in self.stories.told.iter_mut().rev().take_while(|story| Some(story.at) == newest) {
-            if at.saturating_sub(story.at) > AFTERMATH && story.after.is_some() {
+            if is_over(story) && story.after.is_some() {
                 break;
             }
-            story.watched += 1;
             // Others may take at once what it gave back.
             if story.after.is_none_or(|after| moment.usage <= after.usage) {
                 story.after = Some(moment);
@@ -206,7 +200,7 @@ impl Run {
             story.judge(own, tighter.as_ref().filter(|_| at > story.at));
         }
         if newest == Some(at) {
-            self.stories.overtaken(at);
+            self.stories.overtaken(at, is_over);
         }
         self.charged_after(at, moment, sample.stat);
     }
@@ -214,11 +208,13 @@ impl Run {
     /// What is still charged after the newest kill: at the lowest usage of the moment that follows, or whenever that is known first.
     fn charged_after(&mut self, at: Duration, moment: Moment, stat: Option<MemoryStat>) {
         let (Some(stat), Some(newest)) = (stat, self.stories.told.last().map(|story| story.at)) else { return };
+        let processes = &self.processes;
+        let died = |story: &Story| story.who.as_ref().and_then(|(who, _)| processes.get(&who.host_pid)?.died);
         for story in self.stories.told.iter_mut().rev().take_while(|story| story.at == newest) {
             let after = at.saturating_sub(story.at);
             let lower = match story.charged_after {
                 None => after <= KILL_AND_DEATH,
-                Some((then, _)) => after <= AFTERMATH && moment.usage <= then.usage,
+                Some((then, _)) => !story.is_over(at, died(story)) && moment.usage <= then.usage,
             };
             if at > story.at && lower {
                 story.charged_after = Some((moment, charged(stat)));
@@ -482,7 +478,6 @@ impl Run {
             asker: None,
             before: Moment { waited_us, ..before },
             after: None,
-            watched: 0,
             line: (line, Source::Samples),
             more,
             past,

@@ -7,6 +7,13 @@ use crate::{
     units::Limit,
 };
 
+/// What follows a kill: until then a victim's memory is given back, once it is dead.
+pub(super) const AFTERMATH: Duration = Duration::from_millis(100);
+
+/// Who is killed dies within this, though others have the CPU; and who is found to have died so long after a kill may have been its victim, where
+/// nobody names it.
+pub(super) const KILL_AND_DEATH: Duration = Duration::from_secs(3);
+
 /// Where a fact is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -57,8 +64,6 @@ pub struct Story {
     pub before: Moment,
     /// How it stood shortly after; `None` where memory ran out again before a sample saw any of it given back.
     pub after: Option<Moment>,
-    /// How many samples that is the lowest of.
-    pub(super) watched: usize,
     /// Who could be taken, the first in line first, and where that is from; the victim is one of them, if it was seen.
     pub line: (Vec<InLine>, Source),
     /// How many more stood in line.
@@ -88,6 +93,18 @@ impl Story {
             self.before.usage = self.before.usage.max(limit); // a charge did not fit: the last sample was before that
         }
         self.scope = Some((scope, Source::Counters));
+    }
+
+    /// Whether usage fell after it.
+    pub(super) fn has_freed(&self) -> bool {
+        self.after.is_some_and(|after| after.usage < self.before.usage)
+    }
+
+    /// Whether what it gave back was given back by now; when its victim died, where that was seen.
+    pub(super) fn is_over(&self, now: Duration, died: Option<Duration>) -> bool {
+        let since = |then: Duration| now.saturating_sub(then);
+        let gone = self.has_freed() || died.is_some_and(|died| since(died) > AFTERMATH);
+        since(self.at) > KILL_AND_DEATH || since(self.at) > AFTERMATH && gone
     }
 
     /// Whether its victim is sure: named by the kernel, or seen with a good part of what was in use.

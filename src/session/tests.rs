@@ -676,12 +676,35 @@ fn what_a_kill_freed_is_not_told_where_no_sample_saw_it() {
     let said = crate::sentences::Language::English.told(first, story.run());
     let fact = said.facts.iter().find(|(about, _)| *about == "before, after").expect("a fact");
     assert!(fact.1.ends_with("memory ran out again before a sample saw what the kill freed"), "{fact:?}");
-    // Where nothing follows, that nothing was freed is what is known.
+    // A victim that does not get the CPU dies late: what it gave back is seen then.
     let mut story = logged();
-    story.sample(60 * M, 1, 1).then(0, victim(501, "x", None));
-    for _ in 0..10 {
-        story.sample(60 * M, 2, 1);
-    }
-    story.sample(60 * M, 3, 2);
+    story.sample(60 * M, 1, 1).then(0, victim(501, "x", None)).sample(60 * M, 2, 1);
+    story.then(800, Event::Note(Note::Thinned { dropped: 1 })).sample(5 * M, 2, 1);
+    assert_eq!(story.run().stories.told()[0].after.map(|after| after.usage), Some(5 * M));
+    // Where it is dead for long, that nothing was freed is what is known.
+    let mut story = logged();
+    story.then(1, born(vec![process(501, 500, "x", 50 * M)])).sample(60 * M, 1, 1).then(0, victim(501, "x", None));
+    story.then(1, Event::Processes(ProcessChanges { died: vec![501], ..ProcessChanges::default() }));
+    story.then(200, Event::Note(Note::Thinned { dropped: 1 })).sample(60 * M, 2, 1).sample(60 * M, 3, 2);
     assert_eq!(story.run().stories.told()[0].after.map(|after| after.usage), Some(60 * M));
+}
+
+#[test]
+fn a_process_that_the_kernel_counts_twice_is_one_wherever_kills_are_told() {
+    let mut story = logged();
+    story.sample(60 * M, 1, 0).sample(M, 3, 3);
+    story.then(1, victim(501, "fill", None)).then(1, victim(500, "sh", Some(501)));
+    story.then(1, victim(501, "fill", Some(501)));
+    story.end(Status::Signalled(9), None);
+    let (run, session) = (story.run(), &story.session);
+    assert_eq!((run.oom_kills(), run.processes_killed(), run.oom_kills_shown()), (Some(3), Some(2), Some(2)));
+    assert_eq!(story.kills_told().iter().map(|(count, _)| count).sum::<u64>(), 2);
+    let words = crate::sentences::Language::English;
+    let (line, _) = words.ended(run);
+    assert!(line.contains("the OOM killer took 2 processes"), "{line}");
+    let evidence = words.evidence(run);
+    let counted = "3 OOM kills, 1 of them of a process that was counted before";
+    assert!(evidence.iter().any(|(fact, _)| fact == counted), "{evidence:?}");
+    let document = crate::result::run_document(run, session);
+    assert_eq!((document.oom_kills, document.oom_kills_repeated, document.processes_killed()), (Some(3), 1, Some(2)));
 }

@@ -120,6 +120,12 @@ fn every_event() -> Vec<Event> {
         swap: Some(0),
         pressure: Some(Pressure::default()),
         swap_free: Some(m),
+        swapping: Some(Box::new(Swapping {
+            peak: Some(1),
+            peak_with_memory: Some(1),
+            read: Some(1),
+            written: Some(1),
+        })),
         other_limits: Some(Box::new(OtherLimits {
             pids_refused: Some(1),
             pids_peak: Some(1),

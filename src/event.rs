@@ -25,7 +25,7 @@ pub use change::{Change, ChangeOutcome, Like, OomPolicy};
 pub use oom::{Asker, Charged, OomDump, Scope, Tabled, Victim};
 pub use pause::{Pause, Reclaimed, Resume};
 pub use process::{COMMAND_LENGTH, Process, ProcessChanges, ProcessUsage, Share};
-pub use readings::{Abilities, Above, CodeFaults, MemoryStat, OtherLimits, Pressure, Sample, Settings};
+pub use readings::{Abilities, Above, CodeFaults, MemoryStat, OtherLimits, Pressure, Sample, Settings, Swapping};
 pub use terminal::{LARGEST_TERMINAL, terminal_size};
 
 /// An event and when it happened.

@@ -11,7 +11,7 @@ use crate::{
     event::{Author, Controller, Isolation, Like, MemoryStat, OomPolicy, Pressure, Status, Victim},
     sentences::{Language, Weight},
     session::{
-        Entry, Moved, Run, Session, What,
+        Entry, HighestFrom, Moved, Run, Session, What,
         outcome::{EndedBy, Outcome},
     },
     units::Limit,
@@ -27,6 +27,7 @@ mod processes;
 mod schedule;
 mod settings;
 mod stories;
+mod swapping;
 mod values;
 pub use asked::AskedDocument;
 pub use failed::failed;
@@ -41,6 +42,7 @@ pub use schedule::{MoveDocument, Planning, ScheduleDocument};
 pub use settings::SettingsDocument;
 use settings::settings;
 pub use stories::{AboveDocument, EvidenceDocument, StoryDocument, WhoDocument, series};
+pub use swapping::SwappingDocument;
 pub use values::{Amount, LimitValue, Max};
 
 /// The version of the document. It rises when a field changes its meaning, not when one is added.
@@ -126,6 +128,8 @@ pub struct RunDocument {
     pub peak_bytes: Option<u64>,
     /// The highest usage that is known: the kernel's, or where it keeps none the highest sample.
     pub highest_bytes: Option<u64>,
+    /// Where that is from.
+    pub highest_from: Option<HighestFrom>,
     /// How far usage is below the limit.
     pub headroom_bytes: Option<u64>,
     /// The part of the usage that can be given back: file cache.
@@ -138,6 +142,8 @@ pub struct RunDocument {
     pub stat: Option<MemoryStat>,
     /// What is swapped out.
     pub swap_bytes: Option<u64>,
+    /// The most of it, and the traffic.
+    pub swapping: SwappingDocument,
     /// How often a charge met the limit.
     pub limit_hits: Option<u64>,
     /// The same per second, over about the last second.
@@ -291,12 +297,14 @@ pub(crate) fn run_document(run: &Run, session: &Session) -> RunDocument {
         usage_bytes: usage,
         peak_bytes: run.peak_is_kernels.then_some(run.peak),
         highest_bytes: usage.map(|_| run.peak),
+        highest_from: usage.map(|_| run.highest_from()),
         headroom_bytes: run.limit.bytes().zip(usage).map(|(limit, usage)| limit.saturating_sub(usage)),
         reclaimable_bytes: run.stat.zip(usage).map(|(stat, usage)| stat.file.min(usage)),
         unreclaimable_bytes: run.stat.zip(usage).map(|_| run.parts().held),
         forecast: run.forecast(session.now).map(ForecastDocument::of),
         stat: run.stat,
         swap_bytes: run.swap,
+        swapping: SwappingDocument::of(run),
         limit_hits: run.limit_hits(),
         limit_hits_per_second: run.limit_hits().map(|_| run.hit_rate),
         oom_kills: run.oom_kills(),

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use crate::{
     event::{Author, Controller, Note, Step},
-    result::OtherLimitsDocument,
-    session::{Entry, Run, Session, What, outcome::Outcome},
+    result::{OtherLimitsDocument, SwappingDocument},
+    session::{Entry, HighestFrom, Run, Session, What, outcome::Outcome},
     units::{CHARGE_BATCH, Limit, size},
 };
 
@@ -280,6 +280,24 @@ impl Language {
         }
     }
 
+    /// The highest usage, and that it may have been higher where the kernel did not keep it: `64.3M`, `≥ 64.3M (sampled)`.
+    pub fn highest(self, bytes: u64, from: HighestFrom) -> String {
+        match from {
+            HighestFrom::Kernel => size(bytes),
+            HighestFrom::Samples => format!("≥ {} (sampled)", size(bytes)),
+        }
+    }
+
+    /// The most that was swapped out, beside the peak of memory; `None` where nothing was.
+    pub fn swapped(self, swapping: &SwappingDocument) -> Option<String> {
+        let (most, from) = swapping.peak_bytes.filter(|bytes| *bytes > 0).zip(swapping.peak_from)?;
+        let most = self.highest(most, from);
+        Some(match swapping.peak_with_memory_bytes {
+            Some(both) => format!("{most} in swap, {} memory and swap together", size(both)),
+            None => format!("{most} in swap"),
+        })
+    }
+
     /// Instead of a peak, where there is none: a run that was over, or whose recording ends, before the first sample.
     pub fn unsampled(self) -> &'static str {
         "nothing was sampled"
@@ -297,12 +315,13 @@ impl Language {
         let peak = match self.budget(run) {
             Some(judged) => format!("{judged}; limit {limit}"),
             None if run.last.is_none() => format!("{}; limit {limit}", self.unsampled()),
-            None => format!("peak {} of {limit}", size(run.peak)),
+            None => format!("peak {} of {limit}", self.highest(run.peak, run.highest_from())),
         };
+        let swapped = self.swapped(&SwappingDocument::of(run)).map_or(String::new(), |said| format!(", {said}"));
         let stalled = self.stalled_for(run.stalls.total());
         let other = self.other_limits(&OtherLimitsDocument::of(run));
         let other: String = other.iter().map(|met| format!("; {met}")).collect();
-        format!("{how}; {peak}{hits}{stalled}{other}; exit code {code}")
+        format!("{how}; {peak}{swapped}{hits}{stalled}{other}; exit code {code}")
     }
 }
 

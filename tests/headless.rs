@@ -486,6 +486,11 @@ fn without_leave_nothing_is_swapped_out_and_with_it_a_fill_lives() {
         let ended = Sandtop::run(&format!("-m 40M --memory-swap {both}")).worker("fill 60M").go();
         assert_eq!((ended.code, ended.outcome()), (0, "exited"), "{both}: {}", ended.err);
         assert!(ended.number("peak_bytes") <= highest(40 * M), "{both}: {:?}", ended.json);
+        // What memory alone does not tell: at least 20M of the 60M were swapped out.
+        let swapping = ended.field("swapping");
+        assert!(swapping["peak_bytes"].as_u64() >= Some(19 * M), "{both}: {swapping:#}");
+        assert!(is_v2() || swapping["peak_with_memory_bytes"].as_u64() >= Some(59 * M), "{both}: {swapping:#}");
+        assert!(ended.err.contains(" in swap, "), "{both}: {}", ended.err);
     }
     // As much as the limit: no swap.
     let ended = Sandtop::run("-m 40M --memory-swap 40M").worker("fill 60M").go();

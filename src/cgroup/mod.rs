@@ -23,6 +23,7 @@ pub mod oomd;
 pub mod other_limits;
 pub mod place;
 mod rising;
+mod swapping;
 mod systemd;
 pub mod tree;
 pub mod unified;

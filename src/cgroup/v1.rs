@@ -28,13 +28,14 @@ use super::{
     mirror_of, name,
     other_limits::OtherLimitsReader,
     rising::{Rising, Sum},
+    swapping::SwappingReader,
     tree,
     tree::LEAF,
     unified::{Twin, Unified},
 };
 use crate::{
     error::{Error, Result},
-    event::{Above, MemoryStat, Sample, Settings},
+    event::{Above, MemoryStat, Sample, Settings, Swapping},
     units::{Limit, kernel_max, mirror_margin},
 };
 
@@ -63,6 +64,8 @@ pub struct V1 {
     /// How much may be swapped out beside the limit.
     swap: Limit,
     machine_swap: MachineSwap,
+    swap_peak: Option<Kept>,
+    swapping: SwappingReader,
     /// The group in the v2 hierarchy, where there is one beside v1.
     twin: Option<Twin>,
     /// Groups in other v1 hierarchies.
@@ -134,6 +137,8 @@ impl V1 {
             threshold: Threshold::new().ok(),
             swap: NO_SWAP,
             machine_swap: MachineSwap::default(),
+            swap_peak: Kept::open(dir, MEMSW_PEAK).ok(),
+            swapping: SwappingReader::default(),
             twin: None,
             beside: Vec::new(),
             other_limits: OtherLimitsReader::default(),
@@ -172,6 +177,11 @@ impl V1 {
         }
     }
 
+    fn swapping_moved(&mut self) -> Option<Box<Swapping>> {
+        let peak_with_memory = self.swap_peak.as_ref().and_then(|file| file.number().ok());
+        self.swapping.moved(Swapping { peak_with_memory, ..Swapping::default() })
+    }
+
     /// What the usage consists of, and what is swapped out, where that is counted.
     fn memory_stat(&self) -> Result<(MemoryStat, Option<u64>)> {
         let mut buffer = [0; 4096];
@@ -203,6 +213,9 @@ impl V1 {
 fn group_of(groups: &[Beside], kind: Kind) -> Option<&Path> {
     groups.iter().find(|group| group.kind == kind).map(Beside::dir)
 }
+
+/// The highest that memory and swap were together.
+const MEMSW_PEAK: &str = "memory.memsw.max_usage_in_bytes";
 
 /// v1's count of memory and swap together.
 const MEMSW_USAGE: &str = "memory.memsw.usage_in_bytes";
@@ -301,6 +314,7 @@ impl Cgroup for V1 {
             swap: whole.and_then(|(_, swap)| swap),
             pressure: self.unified().filter(|_| detail != Detail::Quick).and_then(Unified::pressure),
             swap_free: if detail == Detail::Full { self.machine_swap.moved() } else { None },
+            swapping: if detail == Detail::Full { self.swapping_moved() } else { None },
             other_limits: if detail == Detail::Full { self.other_limits.moved(None).map(Box::new) } else { None },
             code: None,
         })

@@ -21,14 +21,15 @@ use super::{
     files::Kept,
     mirror_of, name,
     other_limits::OtherLimitsReader,
+    swapping::SwappingReader,
     tree,
     tree::LEAF,
     unified::Unified,
 };
 use crate::{
     error::{Error, Result},
-    event::{Above, MemoryStat, OtherLimits, Sample, Settings},
-    units::{Limit, is_lower, kernel_max, mirror_margin},
+    event::{Above, MemoryStat, OtherLimits, Sample, Settings, Swapping},
+    units::{Limit, is_lower, kernel_max, mirror_margin, page_size},
 };
 
 /// Controllers that a sandbox's group gets where they are to be had; memory it must have.
@@ -50,6 +51,8 @@ pub struct V2 {
     /// L's, as on v1: a reader of the group that is charged is never left with old numbers.
     stat: Kept,
     swap: Option<Kept>,
+    swap_peak: Option<Kept>,
+    swapping: SwappingReader,
     machine_swap: MachineSwap,
     leaf_limit: Kept,
     unified: Unified,
@@ -106,6 +109,8 @@ impl V2 {
             limit: Kept::open_rw(dir, "memory.max")?,
             stat: Kept::open(&leaf, "memory.stat")?,
             swap: Kept::open(dir, "memory.swap.current").ok(),
+            swap_peak: Kept::open(dir, "memory.swap.peak").ok(),
+            swapping: SwappingReader::default(),
             machine_swap: MachineSwap::default(),
             high: High::of(&[]),
             leaf_limit: Kept::open_rw(&leaf, "memory.max")?,
@@ -136,6 +141,14 @@ impl V2 {
                 .zip(used())
                 .map_or(0, |(most, used)| most.bytes().map_or(free, |most| most.saturating_sub(used).min(free))),
         }
+    }
+
+    fn swapping_moved(&mut self) -> Option<Box<Swapping>> {
+        let mut buffer = [0; 8192];
+        let text = self.stat.text(&mut buffer).unwrap_or("");
+        let bytes = |key| files::value_of(text, key).map(|pages| pages.saturating_mul(page_size()));
+        let peak = self.swap_peak.as_ref().and_then(|file| file.number().ok());
+        self.swapping.moved(Swapping { peak, peak_with_memory: None, read: bytes("pswpin"), written: bytes("pswpout") })
     }
 
     fn other_limits_moved(&mut self) -> Option<OtherLimits> {
@@ -326,6 +339,7 @@ impl Cgroup for V2 {
             swap: self.swap.as_ref().filter(|_| whole).and_then(|file| file.number().ok()),
             pressure: if whole { self.unified.pressure() } else { None },
             swap_free: if detail == Detail::Full { self.machine_swap.moved() } else { None },
+            swapping: if detail == Detail::Full { self.swapping_moved() } else { None },
             other_limits: if detail == Detail::Full { self.other_limits_moved().map(Box::new) } else { None },
             code: None,
         })

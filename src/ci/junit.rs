@@ -112,6 +112,8 @@ fn properties(run: &RunDocument) -> Vec<(&'static str, String)> {
         ("budget_bytes", number(run.budget_bytes)),
         ("peak_bytes", number(run.peak_bytes)),
         ("highest_bytes", number(run.highest_bytes)),
+        ("highest_from", run.highest_from.map(|from| from.word().to_string())),
+        ("swap_peak_bytes", number(run.swapping.peak_bytes)),
         ("limit_hits", number(run.limit_hits)),
         ("oom_kills", number(run.processes_killed())),
         ("pids_refused", number(run.other_limits.pids_refused)),

@@ -145,9 +145,13 @@ fn open(path: &Path, appends: bool) -> Result<Box<dyn Write>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::{event::Controller, result::RunDocument, session::outcome::Outcome};
+    use crate::{
+        event::Controller,
+        result::RunDocument,
+        session::{HighestFrom, outcome::Outcome},
+    };
 
     /// The document of `make test`, which passed, with a change.
     pub fn document(change: impl FnOnce(&mut RunDocument)) -> Document {
@@ -165,6 +169,7 @@ mod tests {
             swap_allowed_bytes: Some(0),
             peak_bytes: Some(93 << 20),
             highest_bytes: Some(93 << 20),
+            highest_from: Some(HighestFrom::Kernel),
             limit_hits: Some(0),
             oom_kills: Some(0),
             controller: Some(Controller::V2),
@@ -172,6 +177,11 @@ mod tests {
         };
         change(&mut run);
         Document { schema: crate::result::SCHEMA, run, error: None, earlier_runs: Vec::new(), forgotten_runs: 0 }
+    }
+
+    /// The JUnit report and the summary of a document.
+    pub fn written(document: &Document) -> [String; 2] {
+        [junit::xml(document), summary::page(document)]
     }
 
     #[test]

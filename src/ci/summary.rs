@@ -89,6 +89,7 @@ fn rows(run: &RunDocument) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("limit", dash(limit.map(|limit| words.limit(limit, run.limit_is_default)))),
         ("peak", dash(peak(run))),
+        ("swap", words.swapped(&run.swapping).unwrap_or_default()),
         ("budget", dash(budget)),
         ("limit hits", number(run.limit_hits)),
         ("OOM kills", number(run.processes_killed())),
@@ -100,6 +101,7 @@ fn rows(run: &RunDocument) -> Vec<(&'static str, String)> {
     ];
     rows.retain(|(name, value)| match *name {
         "budget" => run.budget_bytes.is_some(),
+        "swap" => !value.is_empty(),
         "other limits" => !value.is_empty(),
         "ended by" => run.ended_by.is_some_and(|by| by != EndedBy::Itself),
         _ => true,
@@ -110,11 +112,11 @@ fn rows(run: &RunDocument) -> Vec<(&'static str, String)> {
 /// `93M, 93 % of the limit`.
 fn peak(run: &RunDocument) -> Option<String> {
     let peak = run.highest_bytes?;
-    let seen = if run.peak_bytes.is_some() { "" } else { "≥ " };
+    let highest = Language::English.highest(peak, run.highest_from?);
     let share = run.limit_bytes.filter(|limit| *limit > 0);
     let share =
         share.map_or(String::new(), |limit| format!(", {:.0} % of the limit", peak as f64 * 100.0 / limit as f64));
-    Some(format!("{seen}{}{share}", size(peak)))
+    Some(format!("{highest}{share}"))
 }
 
 /// All events, folded away; where they are too many, the newest.

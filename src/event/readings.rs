@@ -28,6 +28,9 @@ pub struct Sample {
     /// The machine's free swap, in bytes (sysinfo(2)), where it is not what it was at the sample that told it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swap_free: Option<u64>,
+    /// What was swapped so far, where it is not what it was at the sample that told it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swapping: Option<Box<Swapping>>,
     /// How often limits beside the memory limit were met, where it is not what it was at the sample that told it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_limits: Option<Box<OtherLimits>>,
@@ -48,6 +51,24 @@ pub struct CodeFaults {
     /// The major faults of those processes in the same time, for code or not (`maj_flt` in
     /// `/proc/PID/stat`).
     pub major_faults: u64,
+}
+
+/// What was swapped since the group was made, in bytes. What this kernel does not tell is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Swapping {
+    /// The most that was swapped out at once (v2 `memory.swap.peak`, 6.5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak: Option<u64>,
+    /// The most that memory and swap were together (v1 `memory.memsw.max_usage_in_bytes`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_with_memory: Option<u64>,
+    /// What was read back from swap (`pswpin` in `memory.stat`, in pages there).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read: Option<u64>,
+    /// What was written to swap (`pswpout`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written: Option<u64>,
 }
 
 /// How often limits beside the memory limit were met since the group was made: counts. What this kernel or this group does not count is `None`.

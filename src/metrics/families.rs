@@ -59,7 +59,14 @@ fn memory(out: &mut Exposition, run: &Run) {
     out.gauge("memory_reclaimable_bytes", "The part of the usage that can be given back: file cache.", reclaimable);
     let peak = run.peak_is_kernels.then_some(run.peak);
     out.gauge("memory_peak_bytes", "The highest usage of this run, as the kernel kept it.", peak);
+    let highest: Vec<(&str, u64)> = usage.map(|_| (run.highest_from().word(), run.peak)).into_iter().collect();
+    let help = "The highest usage of this run that is known: kept by the kernel, or the highest of the samples.";
+    out.family(Kind::Gauge, "memory_highest_bytes", help, &highest, |(from, n)| {
+        (vec![("from", *from)], Number::Whole(*n))
+    });
     out.gauge("memory_swap_bytes", "What is swapped out.", run.swap);
+    let help = "The most that was swapped out at once in this run.";
+    out.gauge("memory_swap_peak_bytes", help, run.swap_peak.map(|(bytes, _)| bytes));
     out.gauge(
         "memory_swap_limit_bytes",
         "How much may be swapped out; +Inf for any amount.",

@@ -282,6 +282,8 @@ impl Held {
                     sample.swap = sample.swap.or(before.swap);
                     sample.pressure = sample.pressure.or(before.pressure);
                     sample.swap_free = sample.swap_free.or(before.swap_free);
+                    sample.swapping = sample.swapping.take().or(before.swapping);
+                    sample.other_limits = sample.other_limits.take().or(before.other_limits);
                     sample.code = sample.code.or(before.code);
                     sample.other_limits = match (sample.other_limits.take(), before.other_limits) {
                         // That a limit of processes was met is told by how many there were.

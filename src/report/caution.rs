@@ -9,9 +9,12 @@ use crate::{
 
 /// What has to be said before anyone uses these limits.
 pub fn said(run: &Run, session: &Session) -> Vec<String> {
-    let mut said = Vec::new();
-    let peak =
-        if run.last.is_some() { size(run.peak) } else { format!("not known ({})", Language::English.unsampled()) };
+    let (mut said, words) = (Vec::new(), Language::English);
+    let peak = if run.last.is_some() {
+        words.highest(run.peak, run.highest_from())
+    } else {
+        format!("not known ({})", words.unsampled())
+    };
     let limit = run.limit;
     let met = session.log.iter().filter(|entry| entry.run == run.started.run).filter_map(|entry| match entry.what {
         What::OomKill { limit, .. } => Some(limit),

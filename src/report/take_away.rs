@@ -11,7 +11,7 @@ use super::{
 use crate::{
     event::{Controller, OomPolicy},
     sentences::Language,
-    session::{Knob, Run, Session, Value, outcome::Outcome},
+    session::{HighestFrom, Knob, Run, Session, Value, outcome::Outcome},
     units::{Limit, size},
 };
 
@@ -224,7 +224,12 @@ fn compose(run: &Run) -> Vec<String> {
 fn kubernetes(run: &Run) -> Vec<String> {
     let Limit::Bytes(limit) = run.limit else {
         let mut lines = vec!["resources: {} # There was no limit on memory, and so none is set.".to_string()];
-        lines.push(format!("# A request of {} would cover this run's peak.", kubernetes_size(up_to_mib(run.peak))));
+        let peak = match run.highest_from() {
+            HighestFrom::Kernel => "peak",
+            HighestFrom::Samples => "highest sample (this kernel keeps no peak)",
+        };
+        let request = kubernetes_size(up_to_mib(run.peak));
+        lines.push(format!("# A request of {request} would cover this run's {peak}."));
         return lines;
     };
     let limit = kubernetes_size(limit);

@@ -205,6 +205,29 @@ fn a_run_without_a_sample_has_no_peak_and_is_said_to_have_none() {
 }
 
 #[test]
+fn a_highest_sample_is_told_as_one_in_every_output() {
+    let mut recording = two_runs();
+    for stamped in &mut recording.events {
+        if let Event::Sample(sample) = &mut stamped.event {
+            sample.peak = None;
+        }
+    }
+    for kind in [Kind::Html, Kind::Md] {
+        let text = rendered(kind, &recording);
+        assert!(text.contains("≥ 200M (sampled)") && !text.contains("peak 200M"), "{text}");
+    }
+    let session = session(&recording);
+    let document = crate::result::document(&session).unwrap();
+    assert_eq!((document.run.peak_bytes, document.run.highest_bytes), (None, Some(200 * M)));
+    assert_eq!(serde_json::to_value(&document.run).unwrap()["highest_from"], "samples");
+    let said = crate::sentences::Language::English.summary(session.run().unwrap());
+    assert!(said.contains("; peak ≥ 200M (sampled) of "), "{said}");
+    for text in crate::ci::tests::written(&document) {
+        assert!(text.contains("≥ 200M (sampled)"), "{text}");
+    }
+}
+
+#[test]
 fn a_chart_is_well_formed_and_shows_what_happened() {
     let mut recording = two_runs();
     recording.events.insert(recording.events.len() - 1, sample(1120, 100 * M, 7, 0));

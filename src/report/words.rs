@@ -9,7 +9,7 @@ use crate::{
     result::{EventDocument, RunDocument},
     sentences::{Language, Weight, Word, duration},
     session::{
-        Run,
+        HighestFrom, Run,
         outcome::{EndedBy, Outcome},
     },
     units::size,
@@ -27,7 +27,11 @@ pub fn verdict(run: &Run) -> (&'static str, &'static str, String) {
             "act",
             match run.last {
                 Some(_) => {
-                    format!("the run has not ended here: it uses {usage}, peak {} of {}", size(run.peak), run.limit)
+                    format!(
+                        "the run has not ended here: it uses {usage}, peak {} of {}",
+                        Language::English.highest(run.peak, run.highest_from()),
+                        run.limit
+                    )
                 }
                 None => format!("the run has not ended here: {}; limit {}", Language::English.unsampled(), run.limit),
             },
@@ -94,13 +98,18 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
         text: seconds
             .map_or_else(|| "–".to_string(), |s| duration(Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX))),
     };
+    // Where nothing was swapped these are noise.
+    let swapping = &run.swapping;
+    let any = swapping.peak_bytes.is_some_and(|most| most > 0);
+    let swapped = |name, field, value: Option<u64>| bytes(name, None, field, value.filter(|_| any), "–");
     let (met, some) = (&run.other_limits, |n: &u64| *n > 0);
     let waited = run.pressure.map(|pressure| pressure.some_us);
     let exit = run.sandtop_exit_code.map(u64::from);
-    let peak = match run.peak_bytes {
-        Some(_) => bytes("peak", Some(Word::Peak), "highest_bytes", run.highest_bytes, "–"),
-        None => bytes("highest sample", Some(Word::Usage), "highest_bytes", run.highest_bytes, "–"),
-    };
+    let of = if run.highest_from == Some(HighestFrom::Samples) { Word::Usage } else { Word::Peak };
+    let mut peak = bytes("peak", Some(of), "highest_bytes", run.highest_bytes, "–");
+    if let Some((bytes, from)) = run.highest_bytes.zip(run.highest_from) {
+        peak.text = Language::English.highest(bytes, from);
+    }
     let mut all = vec![
         peak,
         bytes("limit", Some(Word::Limit), "limit_bytes", run.limit_bytes, "none"),
@@ -109,6 +118,10 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
         bytes("usage at the end", Some(Word::Usage), "usage_bytes", run.usage_bytes, "–"),
         bytes("of it file cache", Some(Word::Cache), "reclaimable_bytes", run.reclaimable_bytes, "–"),
         bytes("swapped out", Some(Word::Swap), "swap_bytes", run.swap_bytes, "–"),
+        swapped("most in swap", "swapping.peak_bytes", swapping.peak_bytes),
+        swapped("memory and swap together", "swapping.peak_with_memory_bytes", swapping.peak_with_memory_bytes),
+        swapped("read back from swap", "swapping.read_bytes", swapping.read_bytes),
+        swapped("written to swap", "swapping.written_bytes", swapping.written_bytes),
         bytes("swap allowed", None, "swap_allowed_bytes", run.swap_allowed_bytes, "any amount"),
         time(
             "waiting",

@@ -13,10 +13,9 @@ impl Language {
         if run.last.is_none() {
             return Some(format!("{}, so the budget of {budget} was not judged", self.unsampled()));
         }
-        let peak = size(run.peak);
-        let seen = if run.peak_is_kernels { "" } else { " (the highest that was seen: this kernel keeps none)" };
+        let peak = self.highest(run.peak, run.highest_from());
         let how = if run.over_budget() { "over" } else { "within" };
-        Some(format!("peak {peak}{seen}, {how} the budget of {budget}"))
+        Some(format!("peak {peak}, {how} the budget of {budget}"))
     }
 
     /// What to say of a budget that no run can exceed.
@@ -64,10 +63,7 @@ mod tests {
         let said = recorded(40 * m, true);
         assert!(said.contains("M, over the budget of 40M; limit 50M, ") && said.ends_with("exit code 123"), "{said}");
         let said = recorded(40 * m, false);
-        assert!(
-            said.contains("M (the highest that was seen: this kernel keeps none), over the budget of 40M"),
-            "{said}"
-        );
+        assert!(said.contains("; peak ≥ 49.") && said.contains("M (sampled), over the budget of 40M"), "{said}");
     }
 
     #[test]

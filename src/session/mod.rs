@@ -39,7 +39,7 @@ pub use moves::{Moved, Moves, Planned};
 pub use other_limits::LimitsMet;
 pub use pauses::{Paused, Pauses};
 pub use row::Row;
-pub use run::{Mark, Run};
+pub use run::{HighestFrom, Mark, Run};
 pub use stall::{Stall, Stalls};
 pub use stories::Stories;
 pub use story::{BadnessParts, GroupKill, InLine, Moment, Other, PassedOver, Source, Story, Who};

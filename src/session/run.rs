@@ -4,6 +4,8 @@ mod sample;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use serde::Serialize;
+
 use super::{
     What,
     edits::Edits,
@@ -22,7 +24,7 @@ use super::{
 use crate::{
     event::{
         Above, Author, Change, ChangeOutcome, Controller, Ended, Event, Killer, LimitOutcome, MemoryStat, OomPolicy,
-        Pressure, Sample, Settings, Started, Victim,
+        Pressure, Sample, Settings, Started, Swapping, Victim,
     },
     units::{Limit, is_lower},
 };
@@ -33,6 +35,26 @@ const VICTIMS_KEPT: usize = 256;
 
 /// A pid is this long that of the process which the kernel named as killed: after that it may be another's.
 pub(super) const JUST_NAMED: Duration = Duration::from_secs(1);
+
+/// Where the highest usage of a run is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HighestFrom {
+    /// The kernel kept it: nothing was missed.
+    Kernel,
+    /// This kernel keeps none (v2 before 5.19): it is the highest sample, and usage may have been higher between two.
+    Samples,
+}
+
+impl HighestFrom {
+    /// The word that the outputs have for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            HighestFrom::Kernel => "kernel",
+            HighestFrom::Samples => "samples",
+        }
+    }
+}
 
 /// One run of the command.
 #[derive(Clone, Debug)]
@@ -83,6 +105,10 @@ pub struct Run {
     pub swap_limit: Limit,
     /// What is swapped out, in bytes, as last read.
     pub swap: Option<u64>,
+    /// The most that was swapped out at once, in bytes, and whether the kernel kept it; else it is the highest that was seen.
+    pub swap_peak: Option<(u64, HighestFrom)>,
+    /// What else is known of swapping so far.
+    pub swapping: Swapping,
     /// Time lost to waiting for memory so far.
     pub pressure: Option<Pressure>,
     /// The share of time in which some process waited for memory, over about the last second: 0 to 1.
@@ -172,6 +198,8 @@ impl Run {
             hit_rate: 0.0,
             swap_limit,
             swap: None,
+            swap_peak: None,
+            swapping: Swapping::default(),
             pressure: None,
             stalled: 0.0,
             history: History::default(),
@@ -194,6 +222,11 @@ impl Run {
             hits_second_ago: None,
             waits_second_ago: None,
         }
+    }
+
+    /// How good the highest usage is.
+    pub fn highest_from(&self) -> HighestFrom {
+        if self.peak_is_kernels { HighestFrom::Kernel } else { HighestFrom::Samples }
     }
 
     /// Whether the highest usage was more than `--budget` allows.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::{What, history::Point, verdict},
-    Mark, Run,
+    HighestFrom, Mark, Run,
 };
 use crate::{event::Sample, units::Limit};
 
@@ -39,7 +39,7 @@ impl Run {
         self.stat = sample.stat.or(self.stat);
         self.swap_free = sample.swap_free.or(self.swap_free);
         self.edits.killed(kills);
-        self.swap = sample.swap.or(self.swap);
+        self.swapped(sample);
         self.pressure = sample.pressure.or(self.pressure);
         self.peak_is_kernels |= sample.peak.is_some();
         let peak = sample.peak.unwrap_or(sample.usage);
@@ -65,6 +65,21 @@ impl Run {
         }
         told.extend(stall);
         told
+    }
+}
+
+impl Run {
+    fn swapped(&mut self, sample: &Sample) {
+        self.swap = sample.swap.or(self.swap);
+        if let Some(now) = sample.swapping.as_deref() {
+            self.swapping = *now;
+        }
+        let seen = self.swap_peak.map(|(most, _)| most).max(sample.swap);
+        // The kernel's own mark is no lower than what was seen, but for what its batches keep back.
+        self.swap_peak = match self.swapping.peak {
+            Some(kept) => Some((kept.max(seen.unwrap_or(0)), HighestFrom::Kernel)),
+            None => seen.map(|most| (most, HighestFrom::Samples)),
+        };
     }
 }
 

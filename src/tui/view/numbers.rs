@@ -7,7 +7,7 @@ use ratatui::{Frame, layout::Rect, style::Style, text::Span};
 use super::{View, put, span, width};
 use crate::{
     sentences::{Word, clock, duration},
-    session::Run,
+    session::{HighestFrom, Run},
     units::{Limit, percent_of, size, size_column},
 };
 
@@ -124,11 +124,11 @@ fn counts(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
         }
         _ => number(run.limit_hits_shown()),
     };
-    // Without the kernel's word it is only the highest that was seen.
-    let peak = match run.peak_is_kernels {
-        _ if run.last.is_none() => "–".to_string(),
-        true => size(run.peak_shown()),
-        false => format!("≥ {}", size(run.peak_shown())),
+    // Without the kernel's word it is only the highest that was seen: `≥` says so where there is no room for more.
+    let peak = match (&run.last, run.highest_from()) {
+        (None, _) => "–".to_string(),
+        (Some(_), HighestFrom::Samples) if room < 120 => format!("≥ {}", size(run.peak_shown())),
+        (Some(_), from) => view.words.highest(run.peak_shown(), from),
     };
     let mut items = vec![
         ("peak", peak, theme.strong, run.peak_is_kernels.then_some(Word::Peak)),
@@ -146,6 +146,9 @@ fn counts(view: &View, run: &Run, room: usize) -> Vec<Span<'static>> {
         None => ("–".to_string(), theme.dim),
     };
     items.push(("waiting", waiting, style, Some(Word::Waiting)));
+    if let Some((most, from)) = run.swap_peak.filter(|(most, _)| *most > 0) {
+        items.push(("most in swap", view.words.highest(most, from), theme.strong, None));
+    }
     let items = items.into_iter().map(|(word, value, style, file)| {
         let file = file.filter(|_| room >= 150).map(|file| view.words.file(run.started.controller, file));
         let file = file.map_or(String::new(), |file| format!(" ({file})"));

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueHint, error::ErrorKind};
 
 use crate::{
     error::Error,
-    event::{Like, OomPolicy},
+    event::{BudgetOf, Like, OomPolicy},
     units::{Quota, Step},
 };
 pub use look::{Ambiguous, Config, Look, When};
@@ -88,9 +88,12 @@ pub struct Run {
     /// How to run it.
     #[command(flatten)]
     pub options: Options,
-    /// Fail a run that passes (exit code 123) if its usage was ever more than this: 80M, 50% (of this machine's memory)
+    /// Fail a run that passes (exit code 123) if it ever needed more than this: 80M, 50% (of this machine's memory)
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
     pub budget: Option<String>,
+    /// What --budget judges
+    #[arg(long, value_name = "WHAT", default_value = "unreclaimable", requires = "budget")]
+    pub budget_of: BudgetOf,
     /// What to write at the end.
     #[command(flatten)]
     pub outputs: Outputs,

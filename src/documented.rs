@@ -98,6 +98,7 @@ fn every_event() -> Vec<Event> {
         options: vec!["-u".into()],
         demo: false,
         budget: Some(80 * m),
+        budget_of: BudgetOf::Peak,
         wall_ms: 1,
     };
     let sample = Sample {
@@ -120,6 +121,7 @@ fn every_event() -> Vec<Event> {
         swap: Some(0),
         pressure: Some(Pressure::default()),
         swap_free: Some(m),
+        unreclaimable: Some(Box::new(Unreclaimable { least: 1, most: Some(2), unknown: 1 })),
         swapping: Some(Box::new(Swapping {
             peak: Some(1),
             peak_with_memory: Some(1),

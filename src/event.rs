@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{schedule::Schedule, units::Limit};
 
 mod author;
+mod budget;
 mod bytes;
 mod change;
 #[cfg(test)]
@@ -21,11 +22,14 @@ mod readings;
 mod terminal;
 pub(crate) mod words;
 pub use author::Author;
+pub use budget::BudgetOf;
 pub use change::{Change, ChangeOutcome, Like, OomPolicy};
 pub use oom::{Asker, Charged, OomDump, Scope, Tabled, Victim};
 pub use pause::{Pause, Reclaimed, Resume};
 pub use process::{COMMAND_LENGTH, Process, ProcessChanges, ProcessUsage, Share};
-pub use readings::{Abilities, Above, CodeFaults, MemoryStat, OtherLimits, Pressure, Sample, Settings, Swapping};
+pub use readings::{
+    Abilities, Above, CodeFaults, MemoryStat, OtherLimits, Pressure, Sample, Settings, Swapping, Unreclaimable,
+};
 pub use terminal::{LARGEST_TERMINAL, terminal_size};
 
 /// An event and when it happened.
@@ -179,6 +183,9 @@ pub struct Started {
     /// What usage is not to exceed (`--budget`), in bytes: the run has failed if it did.
     #[serde(default)]
     pub budget: Option<u64>,
+    /// Which usage that is.
+    #[serde(default, skip_serializing_if = "BudgetOf::is_default")]
+    pub budget_of: BudgetOf,
     /// Wall clock at the start, in milliseconds since 1970.
     pub wall_ms: u64,
 }

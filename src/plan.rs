@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use crate::{
     cgroup::Hierarchy,
-    event::{Change, Isolation, Like, Note, OomPolicy},
+    event::{BudgetOf, Change, Isolation, Like, Note, OomPolicy},
     metrics::Endpoint,
     mountinfo::Mount,
     record::Wish,
@@ -74,6 +74,8 @@ pub struct Plan {
     pub schedule: Schedule,
     /// What usage is not to exceed, in bytes.
     pub budget: Option<u64>,
+    /// Which usage that is.
+    pub budget_of: BudgetOf,
     /// How much may be swapped out beside it.
     pub swap: Limit,
     /// The other settings that were asked for.

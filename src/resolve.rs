@@ -15,7 +15,7 @@ use crate::{
     cgroup::{self, place, place::Place},
     cli,
     error::{Error, Result, printable},
-    event::{Change, Controller, Isolation, OomPolicy},
+    event::{BudgetOf, Change, Controller, Isolation, OomPolicy},
     hints,
     metrics::Endpoint,
     mountinfo,
@@ -57,7 +57,7 @@ pub fn sudo_user() -> Option<accounts::User> {
 pub fn run(run: &cli::Run) -> Result<Plan> {
     let budget = run.budget.as_deref().map(budget).transpose()?;
     let mut plan = plan(&run.options, run.command.clone())?;
-    plan.budget = budget;
+    (plan.budget, plan.budget_of) = (budget, run.budget_of);
     plan.hints.extend(budget.and_then(|budget| Language::English.pointless_budget(budget, plan.limit)));
     Ok(plan)
 }
@@ -145,6 +145,7 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
         sigchld_ignored,
         hints,
         budget: None,
+        budget_of: BudgetOf::default(),
         options: options.beside_memory(),
         argv: command,
     })

@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod asked;
+mod budget;
 mod failed;
 mod json;
 mod other_limits;
@@ -30,6 +31,7 @@ mod stories;
 mod swapping;
 mod values;
 pub use asked::AskedDocument;
+pub use budget::BudgetDocument;
 pub use failed::failed;
 pub use json::json;
 pub use other_limits::OtherLimitsDocument;
@@ -117,6 +119,8 @@ pub struct RunDocument {
     pub demo: bool,
     /// The other settings that the run was started with.
     pub settings_asked: AskedDocument,
+    /// How it stands to that budget.
+    pub budget: Option<BudgetDocument>,
     /// `--budget`.
     pub budget_bytes: Option<u64>,
     /// Whether the highest usage was more than that.
@@ -130,6 +134,10 @@ pub struct RunDocument {
     pub highest_bytes: Option<u64>,
     /// Where that is from.
     pub highest_from: Option<HighestFrom>,
+    /// The highest unreclaimable usage: it was at least this.
+    pub unreclaimable_peak_bytes: Option<u64>,
+    /// It was at most this.
+    pub unreclaimable_peak_bound_bytes: Option<u64>,
     /// How far usage is below the limit.
     pub headroom_bytes: Option<u64>,
     /// The part of the usage that can be given back: file cache.
@@ -292,11 +300,14 @@ pub(crate) fn run_document(run: &Run, session: &Session) -> RunDocument {
         options: started.options.clone(),
         demo: started.demo,
         settings_asked: AskedDocument::of(started),
+        budget: BudgetDocument::of(run),
         budget_bytes: started.budget,
         over_budget: started.budget.map(|_| run.over_budget()),
         usage_bytes: usage,
         peak_bytes: run.peak_is_kernels.then_some(run.peak),
         highest_bytes: usage.map(|_| run.peak),
+        unreclaimable_peak_bytes: run.unreclaimable.map(|seen| seen.least),
+        unreclaimable_peak_bound_bytes: run.unreclaimable.and_then(|seen| seen.most),
         highest_from: usage.map(|_| run.highest_from()),
         headroom_bytes: run.limit.bytes().zip(usage).map(|(limit, usage)| limit.saturating_sub(usage)),
         reclaimable_bytes: run.stat.zip(usage).map(|(stat, usage)| stat.file.min(usage)),

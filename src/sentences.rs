@@ -315,7 +315,10 @@ impl Language {
         let peak = match self.budget(run) {
             Some(judged) => format!("{judged}; limit {limit}"),
             None if run.last.is_none() => format!("{}; limit {limit}", self.unsampled()),
-            None => format!("peak {} of {limit}", self.highest(run.peak, run.highest_from())),
+            None => {
+                let part = run.unreclaimable.map_or(String::new(), |seen| format!(", {}", self.unreclaimable(&seen)));
+                format!("peak {} of {limit}{part}", self.highest(run.peak, run.highest_from()))
+            }
         };
         let swapped = self.swapped(&SwappingDocument::of(run)).map_or(String::new(), |said| format!(", {said}"));
         let stalled = self.stalled_for(run.stalls.total());

@@ -27,6 +27,7 @@ mod swapping;
 mod systemd;
 pub mod tree;
 pub mod unified;
+mod unreclaimable;
 pub mod v1;
 pub mod v2;
 

@@ -32,6 +32,7 @@ use super::{
     tree,
     tree::LEAF,
     unified::{Twin, Unified},
+    unreclaimable::{Reading, UnreclaimableReader},
 };
 use crate::{
     error::{Error, Result},
@@ -66,6 +67,8 @@ pub struct V1 {
     machine_swap: MachineSwap,
     swap_peak: Option<Kept>,
     swapping: SwappingReader,
+    unreclaimable: UnreclaimableReader,
+    vmstat: Option<Kept>,
     /// The group in the v2 hierarchy, where there is one beside v1.
     twin: Option<Twin>,
     /// Groups in other v1 hierarchies.
@@ -139,6 +142,8 @@ impl V1 {
             machine_swap: MachineSwap::default(),
             swap_peak: Kept::open(dir, MEMSW_PEAK).ok(),
             swapping: SwappingReader::default(),
+            unreclaimable: UnreclaimableReader::new(cpus),
+            vmstat: Kept::open(Path::new("/proc"), "vmstat").ok(),
             twin: None,
             beside: Vec::new(),
             other_limits: OtherLimitsReader::default(),
@@ -182,8 +187,8 @@ impl V1 {
         self.swapping.moved(Swapping { peak_with_memory, ..Swapping::default() })
     }
 
-    /// What the usage consists of, and what is swapped out, where that is counted.
-    fn memory_stat(&self) -> Result<(MemoryStat, Option<u64>)> {
+    /// What the usage consists of, what is swapped out, where that is counted, and what can be reclaimed.
+    fn memory_stat(&self) -> Result<(MemoryStat, Option<u64>, Lists)> {
         let mut buffer = [0; 4096];
         let text = self.stat.text(&mut buffer)?;
         let swap = files::value_of(text, "total_swap");
@@ -205,13 +210,19 @@ impl V1 {
             refaults: files::refaults(text, "total_"),
             refaults_anon: files::value_of(text, "total_workingset_refault_anon"),
         };
-        Ok((stat, swap))
+        Ok((stat, swap, Lists::read(text, "total_")))
     }
 }
 
 /// The group of this controller.
 fn group_of(groups: &[Beside], kind: Kind) -> Option<&Path> {
     groups.iter().find(|group| group.kind == kind).map(Beside::dir)
+}
+
+/// How many pages of files were reclaimed so far on the whole machine (`pgsteal_file` in `/proc/vmstat`, 5.8): v1 does not count a group's, which were no
+/// more than that. Unlike `pgsteal_direct` it counts what a group reclaims at its own limit (`shrink_inactive_list` in mm/vmscan.c).
+fn reclaimed_of_the_machine(vmstat: &Kept) -> Option<u64> {
+    files::value_of(vmstat.text(&mut [0; 16384]).ok()?, "pgsteal_file")
 }
 
 /// The highest that memory and swap were together.
@@ -305,13 +316,27 @@ impl Cgroup for V1 {
         self.peak.write("0")?;
         let usage = self.usage.number()?;
         let whole = (detail != Detail::Quick).then(|| self.memory_stat()).transpose()?;
+        let highest = Some(peak.max(usage));
+        let hits = self.hits_so_far.with(self.hits.number()?);
+        let unreclaimable = match whole {
+            Some((stat, _, lists)) => {
+                let unknown = stat.kernel.unwrap_or(0);
+                let reclaimed = self.vmstat.as_ref().and_then(reclaimed_of_the_machine);
+                self.unreclaimable.read(Reading { usage, highest, lists, reclaimed, hits, unknown })
+            }
+            None => {
+                self.unreclaimable.mark(highest);
+                None
+            }
+        };
         Ok(Sample {
             usage,
-            peak: Some(peak.max(usage)),
-            limit_hits: Some(self.hits_so_far.with(self.hits.number()?)),
+            peak: highest,
+            limit_hits: Some(hits),
             oom_kills: Some(self.oom_kills(detail)?),
-            stat: whole.map(|(stat, _)| stat),
-            swap: whole.and_then(|(_, swap)| swap),
+            stat: whole.map(|(stat, ..)| stat),
+            swap: whole.and_then(|(_, swap, _)| swap),
+            unreclaimable,
             pressure: self.unified().filter(|_| detail != Detail::Quick).and_then(Unified::pressure),
             swap_free: if detail == Detail::Full { self.machine_swap.moved() } else { None },
             swapping: if detail == Detail::Full { self.swapping_moved() } else { None },

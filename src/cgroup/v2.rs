@@ -25,6 +25,7 @@ use super::{
     tree,
     tree::LEAF,
     unified::Unified,
+    unreclaimable::{Reading, UnreclaimableReader},
 };
 use crate::{
     error::{Error, Result},
@@ -53,6 +54,7 @@ pub struct V2 {
     swap: Option<Kept>,
     swap_peak: Option<Kept>,
     swapping: SwappingReader,
+    unreclaimable: UnreclaimableReader,
     machine_swap: MachineSwap,
     leaf_limit: Kept,
     unified: Unified,
@@ -111,6 +113,7 @@ impl V2 {
             swap: Kept::open(dir, "memory.swap.current").ok(),
             swap_peak: Kept::open(dir, "memory.swap.peak").ok(),
             swapping: SwappingReader::default(),
+            unreclaimable: UnreclaimableReader::new(cpus),
             machine_swap: MachineSwap::default(),
             high: High::of(&[]),
             leaf_limit: Kept::open_rw(&leaf, "memory.max")?,
@@ -156,7 +159,8 @@ impl V2 {
         self.other_limits.moved(high)
     }
 
-    fn memory_stat(&self) -> Result<MemoryStat> {
+    /// What the usage consists of, what can be reclaimed, and how many pages were so far.
+    fn memory_stat(&self) -> Result<(MemoryStat, Lists, Option<u64>)> {
         let mut buffer = [0; 8192];
         let text = self.stat.text(&mut buffer)?;
         let get = |key| files::value_of(text, key);
@@ -165,7 +169,7 @@ impl V2 {
         let parts = ["kernel_stack", "slab", "percpu", "pagetables"].map(get);
         let parts = parts.iter().flatten().copied().reduce(u64::saturating_add);
         let file = file.saturating_sub(shmem); // shared memory and tmpfs are counted as file cache, too
-        Ok(MemoryStat {
+        let stat = MemoryStat {
             anon: get("anon").unwrap_or(0),
             file,
             shmem,
@@ -178,7 +182,8 @@ impl V2 {
             major_faults: get("pgmajfault"),
             refaults: files::refaults(text, ""),
             refaults_anon: get("workingset_refault_anon"),
-        })
+        };
+        Ok((stat, Lists::read(text, ""), get("pgsteal")))
     }
 }
 
@@ -330,12 +335,27 @@ impl Cgroup for V2 {
         let peak = self.peak.as_mut().and_then(Peak::take);
         let usage = self.usage.number()?;
         let whole = detail != Detail::Quick;
+        let stat = whole.then(|| self.memory_stat()).transpose()?;
+        let limit_hits = self.own_events.as_ref().unwrap_or(&self.events).keyed("max")?;
+        // A mark that cannot be reset bounds every usage until now.
+        let highest = self.peak.as_ref().and_then(|kept| peak.or((kept.highest > 0).then_some(kept.highest)));
+        let unreclaimable = match stat {
+            Some((_, lists, reclaimed)) => {
+                let hits = limit_hits;
+                self.unreclaimable.read(Reading { usage, highest, lists, reclaimed, hits, unknown: 0 })
+            }
+            None => {
+                self.unreclaimable.mark(highest);
+                None
+            }
+        };
         Ok(Sample {
             usage,
             peak: peak.map(|peak| peak.max(usage)),
-            limit_hits: Some(self.own_events.as_ref().unwrap_or(&self.events).keyed("max")?),
+            limit_hits: Some(limit_hits),
             oom_kills: Some(self.oom_kills()?),
-            stat: whole.then(|| self.memory_stat()).transpose()?,
+            stat: stat.map(|(stat, ..)| stat),
+            unreclaimable,
             swap: self.swap.as_ref().filter(|_| whole).and_then(|file| file.number().ok()),
             pressure: if whole { self.unified.pressure() } else { None },
             swap_free: if detail == Detail::Full { self.machine_swap.moved() } else { None },

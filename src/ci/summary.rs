@@ -74,9 +74,12 @@ fn rows(run: &RunDocument) -> Vec<(&'static str, String)> {
     let dash = |value: Option<String>| value.unwrap_or_else(|| "–".into());
     let limit = run.run.map(|_| run.limit_bytes.map_or(Limit::Max, Limit::Bytes));
     let number = |value: Option<u64>| dash(value.map(|n| n.to_string()));
-    let budget = run
-        .budget_bytes
-        .map(|budget| format!("{}, {}", size(budget), if run.over_budget == Some(true) { "exceeded" } else { "kept" }));
+    let kept = match (run.over_budget, run.budget.map(|judged| judged.proven)) {
+        (Some(true), _) => "exceeded",
+        (_, Some(false)) => "kept as far as seen",
+        _ => "kept",
+    };
+    let budget = run.budget_bytes.map(|budget| format!("{}, {kept}", size(budget)));
     let code = run.sandtop_exit_code.map(|code| match run.exit_code {
         Some(own) if own != i32::from(code) => format!("{code} (the command's own: {own})"),
         _ => code.to_string(),
@@ -89,6 +92,7 @@ fn rows(run: &RunDocument) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("limit", dash(limit.map(|limit| words.limit(limit, run.limit_is_default)))),
         ("peak", dash(peak(run))),
+        ("unreclaimable peak", dash(unreclaimable(run))),
         ("swap", words.swapped(&run.swapping).unwrap_or_default()),
         ("budget", dash(budget)),
         ("limit hits", number(run.limit_hits)),
@@ -101,6 +105,7 @@ fn rows(run: &RunDocument) -> Vec<(&'static str, String)> {
     ];
     rows.retain(|(name, value)| match *name {
         "budget" => run.budget_bytes.is_some(),
+        "unreclaimable peak" => run.unreclaimable_peak_bytes.is_some(),
         "swap" => !value.is_empty(),
         "other limits" => !value.is_empty(),
         "ended by" => run.ended_by.is_some_and(|by| by != EndedBy::Itself),
@@ -117,6 +122,11 @@ fn peak(run: &RunDocument) -> Option<String> {
     let share =
         share.map_or(String::new(), |limit| format!(", {:.0} % of the limit", peak as f64 * 100.0 / limit as f64));
     Some(format!("{highest}{share}"))
+}
+
+/// `8.2M`, or `8.2M to 14M`.
+fn unreclaimable(run: &RunDocument) -> Option<String> {
+    Some(Language::English.between(run.unreclaimable_peak_bytes?, run.unreclaimable_peak_bound_bytes))
 }
 
 /// All events, folded away; where they are too many, the newest.

@@ -1,6 +1,6 @@
 //! A run's start as the tests tell it: an ordinary one, of which each changes what it is about.
 
-use super::{Controller, Isolation, OomPolicy, Started};
+use super::{BudgetOf, Controller, Isolation, OomPolicy, Started};
 use crate::{schedule::Schedule, units::Limit};
 
 impl Started {
@@ -30,6 +30,7 @@ impl Started {
             options: Vec::new(),
             demo: false,
             budget: None,
+            budget_of: BudgetOf::default(),
             wall_ms: 0,
         }
     }

@@ -31,6 +31,9 @@ pub struct Sample {
     /// What was swapped so far, where it is not what it was at the sample that told it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swapping: Option<Box<Swapping>>,
+    /// The highest unreclaimable usage so far, where it is not what it was at the sample that told it last; as often as `stat`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreclaimable: Option<Box<Unreclaimable>>,
     /// How often limits beside the memory limit were met, where it is not what it was at the sample that told it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_limits: Option<Box<OtherLimits>>,
@@ -51,6 +54,19 @@ pub struct CodeFaults {
     /// The major faults of those processes in the same time, for code or not (`maj_flt` in
     /// `/proc/PID/stat`).
     pub major_faults: u64,
+}
+
+/// The highest unreclaimable usage since the group was made, as an interval, in bytes: nobody keeps it between two readings of `memory.stat`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreclaimable {
+    /// It was at least this: anonymous, shared and locked memory, and what v2 tells of the kernel's.
+    pub least: u64,
+    /// It was at most this: usage less the file cache; `None` where the kernel keeps no highest usage (v2 before 5.19).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<u64>,
+    /// The part of `most` that is kernel memory of which it is not known whether it is reclaimable (v1).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unknown: u64,
 }
 
 /// What was swapped since the group was made, in bytes. What this kernel does not tell is `None`.

@@ -64,6 +64,13 @@ fn memory(out: &mut Exposition, run: &Run) {
     out.family(Kind::Gauge, "memory_highest_bytes", help, &highest, |(from, n)| {
         (vec![("from", *from)], Number::Whole(*n))
     });
+    let seen = run.unreclaimable.iter();
+    let bounds: Vec<(&str, u64)> =
+        seen.flat_map(|seen| [Some(("least", seen.least)), seen.most.map(|most| ("most", most))]).flatten().collect();
+    let help = "The highest unreclaimable usage of this run: it was at least, and at most.";
+    out.family(Kind::Gauge, "memory_unreclaimable_peak_bytes", help, &bounds, |(bound, n)| {
+        (vec![("bound", *bound)], Number::Whole(*n))
+    });
     out.gauge("memory_swap_bytes", "What is swapped out.", run.swap);
     let help = "The most that was swapped out at once in this run.";
     out.gauge("memory_swap_peak_bytes", help, run.swap_peak.map(|(bytes, _)| bytes));

@@ -282,6 +282,7 @@ impl Held {
                     sample.swap = sample.swap.or(before.swap);
                     sample.pressure = sample.pressure.or(before.pressure);
                     sample.swap_free = sample.swap_free.or(before.swap_free);
+                    sample.unreclaimable = sample.unreclaimable.take().or(before.unreclaimable);
                     sample.swapping = sample.swapping.take().or(before.swapping);
                     sample.other_limits = sample.other_limits.take().or(before.other_limits);
                     sample.code = sample.code.or(before.code);

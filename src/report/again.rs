@@ -1,6 +1,7 @@
 //! The command lines that run a command again, from what is known of a run.
 
 use crate::{
+    event::BudgetOf,
     result::{Planning, RunDocument},
     text::{shell_line, shell_one_line},
     units::Limit,
@@ -43,6 +44,9 @@ fn line(run: &RunDocument, limits: &str) -> String {
     let mut options = limits.to_string();
     if let Some(budget) = run.budget_bytes {
         options += &format!(" --budget {}", Limit::Bytes(budget).typed());
+        if let Some(of) = run.budget.as_ref().map(|judged| judged.of).filter(|of| *of != BudgetOf::default()) {
+            options += &format!(" --budget-of {}", of.word());
+        }
     }
     match run.command.last() {
         Some(name) if run.demo => format!("sandtop demo {limits} {name}"), // recorded under its own name; it has no budget

@@ -1,7 +1,7 @@
 //! What has to be said before anyone takes a run's limits elsewhere: that they killed, and what else speaks against them.
 
 use crate::{
-    event::OomPolicy,
+    event::{BudgetOf, OomPolicy},
     sentences::{Language, count, duration},
     session::{Run, Session, What, outcome::Outcome},
     units::{is_lower, size},
@@ -50,7 +50,11 @@ pub fn said(run: &Run, session: &Session) -> Vec<String> {
     }
     said.extend(stalled(run, session));
     if let Some(budget) = run.started.budget.filter(|_| run.over_budget()) {
-        said.push(format!("CAUTION: its peak of {peak} is more than its budget of {}.", size(budget)));
+        let used = match (run.budget_of(), run.unreclaimable) {
+            (BudgetOf::Unreclaimable, Some(seen)) => format!("its unreclaimable peak of {}", size(seen.least)),
+            _ => format!("its peak of {peak}"),
+        };
+        said.push(format!("CAUTION: {used} is more than its budget of {}.", size(budget)));
     }
     if run.oom == OomPolicy::Pause {
         said.push("Here the workload was to be paused when memory runs out (--oom pause); nothing else does that: it would be killed.".into());

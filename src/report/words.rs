@@ -118,6 +118,8 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
         bytes("usage at the end", Some(Word::Usage), "usage_bytes", run.usage_bytes, "–"),
         bytes("of it file cache", Some(Word::Cache), "reclaimable_bytes", run.reclaimable_bytes, "–"),
         bytes("swapped out", Some(Word::Swap), "swap_bytes", run.swap_bytes, "–"),
+        bytes("unreclaimable peak", None, "unreclaimable_peak_bytes", run.unreclaimable_peak_bytes, "–"),
+        bytes("at most", None, "unreclaimable_peak_bound_bytes", run.unreclaimable_peak_bound_bytes, "–"),
         swapped("most in swap", "swapping.peak_bytes", swapping.peak_bytes),
         swapped("memory and swap together", "swapping.peak_with_memory_bytes", swapping.peak_with_memory_bytes),
         swapped("read back from swap", "swapping.read_bytes", swapping.read_bytes),

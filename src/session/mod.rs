@@ -3,6 +3,7 @@
 //! [`Session::apply`] is the only interpreter of events; live and replay cannot disagree. Time is what the events say. Refuses: I/O, clocks, sentences.
 
 pub mod badness;
+mod budget;
 pub mod edits;
 mod forecast;
 mod growth;
@@ -32,6 +33,7 @@ use crate::{
     units::Limit,
 };
 pub use badness::Candidate;
+pub use budget::Judged;
 pub use edits::{Edit, Fate};
 pub use forecast::Forecast;
 pub use knobs::{Knob, Lack, Standing, Value};

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     event::{
         Above, Author, Change, ChangeOutcome, Controller, Ended, Event, Killer, LimitOutcome, MemoryStat, OomPolicy,
-        Pressure, Sample, Settings, Started, Swapping, Victim,
+        Pressure, Sample, Settings, Started, Swapping, Unreclaimable, Victim,
     },
     units::{Limit, is_lower},
 };
@@ -107,6 +107,8 @@ pub struct Run {
     pub swap: Option<u64>,
     /// The most that was swapped out at once, in bytes, and whether the kernel kept it; else it is the highest that was seen.
     pub swap_peak: Option<(u64, HighestFrom)>,
+    /// The highest unreclaimable usage so far, as an interval.
+    pub unreclaimable: Option<Unreclaimable>,
     /// What else is known of swapping so far.
     pub swapping: Swapping,
     /// Time lost to waiting for memory so far.
@@ -199,6 +201,7 @@ impl Run {
             swap_limit,
             swap: None,
             swap_peak: None,
+            unreclaimable: None,
             swapping: Swapping::default(),
             pressure: None,
             stalled: 0.0,
@@ -227,11 +230,6 @@ impl Run {
     /// How good the highest usage is.
     pub fn highest_from(&self) -> HighestFrom {
         if self.peak_is_kernels { HighestFrom::Kernel } else { HighestFrom::Samples }
-    }
-
-    /// Whether the highest usage was more than `--budget` allows.
-    pub fn over_budget(&self) -> bool {
-        self.running.is_some() && self.started.budget.is_some_and(|budget| self.peak > budget)
     }
 
     /// Whether it is paused because memory is about to run out.

@@ -138,6 +138,7 @@ impl Launcher {
             demo: plan.program.is_some(),
             widened: plan.privileges.added != 0 || plan.privileges.allow_new,
             budget: plan.budget,
+            budget_of: plan.budget_of,
             wall_ms: wall.as_millis() as u64,
         }
     }

@@ -110,7 +110,7 @@ impl Live {
             group,
             sandbox,
             terminal,
-            sampler: Sampler::new(now, plan.interval),
+            sampler: Sampler::new(now, plan.interval, plan.budget),
             held: plan.hold,
             timeout: plan.timeout,
             procs,

@@ -31,6 +31,8 @@ const MOVED: f64 = 0.02;
 /// The clockwork of one run's samples.
 #[derive(Debug)]
 pub struct Sampler {
+    /// Above it the highest unreclaimable usage is watched closely: between two readings nobody keeps it.
+    budget: Option<u64>,
     interval: Duration,
     young_until: Instant,
     hot_until: Instant,
@@ -42,8 +44,9 @@ pub struct Sampler {
 
 impl Sampler {
     /// A run that starts now, sampled at this interval.
-    pub fn new(now: Instant, interval: Duration) -> Sampler {
+    pub fn new(now: Instant, interval: Duration, budget: Option<u64>) -> Sampler {
         Sampler {
+            budget,
             interval,
             young_until: now + YOUNG,
             hot_until: now,
@@ -69,7 +72,7 @@ impl Sampler {
     pub fn due(&self, now: Instant) -> Option<Detail> {
         (now >= self.next).then(|| match () {
             () if now >= self.full_due => Detail::Full,
-            () if now >= self.stat_due => Detail::Stat,
+            () if now >= self.stat_due || self.budget.is_some() => Detail::Stat,
             () => Detail::Quick,
         })
     }
@@ -92,9 +95,10 @@ impl Sampler {
         let scale = limit.bytes().unwrap_or(sample.usage) as f64 * MOVED;
         let scales = last.map_or(0.0, |(_, before)| before.abs_diff(sample.usage) as f64 / scale.max(1.0));
         let young = now < self.young_until;
+        let over_budget = self.budget.is_some_and(|budget| sample.usage > budget);
         let step = match last {
             Some((at, _)) if young && scales > 1.0 => (now - at).div_f64(scales).clamp(FASTEST, FAST),
-            _ if young || scales > 1.0 || now < self.hot_until => FAST,
+            _ if young || over_budget || scales > 1.0 || now < self.hot_until => FAST,
             _ => self.interval,
         };
         let step = step.min(self.interval);
@@ -113,8 +117,12 @@ mod tests {
 
     /// Runs the clockwork for `ms` with this usage, and gives the times of its samples in milliseconds.
     fn samples(interval: u64, ms: u64, usage: impl Fn(u64) -> u64) -> Vec<u64> {
+        samples_with(None, interval, ms, usage)
+    }
+
+    fn samples_with(budget: Option<u64>, interval: u64, ms: u64, usage: impl Fn(u64) -> u64) -> Vec<u64> {
         let start = Instant::now();
-        let mut sampler = Sampler::new(start, Duration::from_millis(interval));
+        let mut sampler = Sampler::new(start, Duration::from_millis(interval), budget);
         let mut times = Vec::new();
         while sampler.next() < start + Duration::from_millis(ms) {
             let now = sampler.next();
@@ -145,6 +153,15 @@ mod tests {
         assert!(times.iter().filter(|at| (4200..4300).contains(*at)).count() < 3, "0.5 M per 5 ms is slow");
         let times = samples(100, 6000, |at| if at > 4000 { (at - 4000) * M } else { M });
         assert!(times.iter().filter(|at| (4200..4300).contains(*at)).count() >= 18);
+    }
+
+    #[test]
+    fn above_a_budget_usage_is_watched_closely_though_it_stands_still() {
+        let counted = |usage| {
+            let times = samples_with(Some(50 * M), 100, 6000, |_| usage);
+            times.iter().filter(|at| (4000..5000).contains(*at)).count()
+        };
+        assert!(counted(50 * M) <= 11 && counted(51 * M) >= 199);
     }
 
     #[test]

@@ -40,6 +40,7 @@ impl Run {
         self.swap_free = sample.swap_free.or(self.swap_free);
         self.edits.killed(kills);
         self.swapped(sample);
+        self.unreclaimable = sample.unreclaimable.as_deref().copied().or(self.unreclaimable);
         self.pressure = sample.pressure.or(self.pressure);
         self.peak_is_kernels |= sample.peak.is_some();
         let peak = sample.peak.unwrap_or(sample.usage);

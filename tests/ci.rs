@@ -427,7 +427,7 @@ fn completions_are_good_scripts_and_complete_in_bash() {
         String::from_utf8_lossy(&output.stdout).trim().to_string()
     };
     assert_eq!(complete("sandtop run --mem"), "--memory --memory-swap --memory-high --memory-reservation");
-    assert_eq!(complete("sandtop run --bud"), "--budget");
+    assert_eq!(complete("sandtop run --bud"), "--budget --budget-of");
     assert_eq!(complete("sandtop --bud"), "", "an option of run alone");
     assert_eq!(complete("sandtop comp"), "completions");
     assert_eq!(complete("sandtop run --network h"), "host");

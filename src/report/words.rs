@@ -98,11 +98,8 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
         text: seconds
             .map_or_else(|| "–".to_string(), |s| duration(Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX))),
     };
-    // Where nothing was swapped these are noise.
-    let swapping = &run.swapping;
-    let any = swapping.peak_bytes.is_some_and(|most| most > 0);
-    let swapped = |name, field, value: Option<u64>| bytes(name, None, field, value.filter(|_| any), "–");
-    let (met, some) = (&run.other_limits, |n: &u64| *n > 0);
+    let (swapping, met) = (&run.swapping, &run.other_limits);
+    let swapped = |name, field, value: Option<u64>| bytes(name, None, field, value, "–");
     let waited = run.pressure.map(|pressure| pressure.some_us);
     let exit = run.sandtop_exit_code.map(u64::from);
     let of = if run.highest_from == Some(HighestFrom::Samples) { Word::Usage } else { Word::Peak };
@@ -132,9 +129,9 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
             waited.map(|n| n.to_string()),
             waited.map(|us| us as f64 / 1e6),
         ),
-        count("forks refused", Word::Pids, "other_limits.pids_refused", met.pids_refused.filter(some)),
-        count("CPU throttled", Word::Cpu, "other_limits.cpu_throttled", met.cpu_throttled.filter(some)),
-        count("soft limit hits", Word::SoftLimitHits, "other_limits.soft_limit_hits", met.soft_limit_hits.filter(some)),
+        count("forks refused", Word::Pids, "other_limits.pids_refused", met.pids_refused),
+        count("CPU throttled", Word::Cpu, "other_limits.cpu_throttled", met.cpu_throttled),
+        count("soft limit hits", Word::SoftLimitHits, "other_limits.soft_limit_hits", met.soft_limit_hits),
         time(
             "stalled",
             None,
@@ -157,6 +154,13 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
             text: exit.map_or_else(|| "–".to_string(), |n| n.to_string()),
         },
     ];
+    // What did not happen is noise.
+    let swapped_any = swapping.peak_bytes.is_some_and(|most| most > 0);
+    all.retain(|number| match number.field.split_once('.') {
+        Some(("swapping", _)) => swapped_any && number.value.is_some(),
+        Some(("other_limits", _)) => number.value.as_ref().is_some_and(|value| value != "0"),
+        _ => true,
+    });
     if run.limit_at_start_bytes != run.limit_bytes {
         all.insert(2, bytes("limit at the start", None, "limit_at_start_bytes", run.limit_at_start_bytes, "none"));
     }

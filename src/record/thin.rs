@@ -284,7 +284,6 @@ impl Held {
                     sample.swap_free = sample.swap_free.or(before.swap_free);
                     sample.unreclaimable = sample.unreclaimable.take().or(before.unreclaimable);
                     sample.swapping = sample.swapping.take().or(before.swapping);
-                    sample.other_limits = sample.other_limits.take().or(before.other_limits);
                     sample.code = sample.code.or(before.code);
                     sample.other_limits = match (sample.other_limits.take(), before.other_limits) {
                         // That a limit of processes was met is told by how many there were.

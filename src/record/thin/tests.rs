@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    event::{Ended, MemoryStat, Note, Process, ProcessUsage, Started, Status, Victim},
+    event::{Ended, MemoryStat, Note, Process, ProcessUsage, Started, Status, Swapping, Unreclaimable, Victim},
     session::{Run, Session},
     units::Limit,
 };
@@ -56,6 +56,10 @@ fn story(steps: &[u8]) -> Vec<Stamped> {
                     limit_hits: counts.0,
                     oom_kills: counts.1,
                     swap: stat.map(|_| n as u64),
+                    unreclaimable: (step % 5 == 0)
+                        .then(|| Box::new(Unreclaimable { least: n as u64, most: Some(2 * n as u64), unknown: 0 })),
+                    swapping: (step % 7 == 0)
+                        .then(|| Box::new(Swapping { peak: Some(n as u64), ..Swapping::default() })),
                     ..Sample::default()
                 })
             }
@@ -87,7 +91,7 @@ fn session(events: &[Stamped]) -> Session {
 fn numbers(run: &Run) -> String {
     let newest = (run.usage(), run.stat, run.swap, run.limit);
     let counts = (run.limit_hits(), run.oom_kills(), run.peak, run.since, run.named);
-    let edits = (run.edits.all(), run.swap_free);
+    let edits = (run.edits.all(), run.swap_free, run.unreclaimable, run.swapping);
     format!("{newest:?} {counts:?} {edits:?} {:?} {:?} {:?}", run.outcome(), run.elapsed(run.at), run.ended)
 }
 

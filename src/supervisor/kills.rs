@@ -8,7 +8,7 @@ use std::{
 use super::{live::Live, outbox::Outbox};
 use crate::{
     cgroup::{self, Detail},
-    event::{Asker, Charged, Controller, Event, Killer, Note, OomDump, Scope, Status, Tabled, Victim},
+    event::{Asker, Charged, Event, Killer, Note, OomDump, Scope, Status, Tabled, Victim},
     oom::{Constraint, Dump, KernelLog, Killed, Said, TableRow},
     units::page_size,
 };
@@ -241,7 +241,7 @@ impl Live {
     }
 
     fn dump(&self, dump: Dump, group: &str) -> OomDump {
-        let charged = charged(self.controller, &dump);
+        let charged = charged(&dump);
         let scope = match &dump.constraint {
             Constraint::Machine => Scope::Machine,
             Constraint::Cpuset { cpuset } => Scope::Cpuset { cpuset: cpuset.clone() },
@@ -295,13 +295,15 @@ impl Live {
 }
 
 /// What the usage of the group whose limit was met consisted of, by the dump's `memory.stat`; `None` where that was not printed.
-fn charged(controller: Controller, dump: &Dump) -> Option<Charged> {
+fn charged(dump: &Dump) -> Option<Charged> {
     let get = |key: &str| dump.stat.iter().find(|(name, _)| name == key).map(|(_, value)| *value);
     if dump.stat.is_empty() || matches!(dump.constraint, Constraint::Machine) {
         return None;
     }
-    Some(match controller {
-        Controller::V1 => {
+    // Before 6.6 the keys are v2's on either controller (`mem_cgroup_print_oom_meminfo` in mm/memcontrol.c).
+    let has_keys_of_v1 = get("total_rss").or(get("total_cache")).is_some();
+    Some(match has_keys_of_v1 {
+        true => {
             let shmem = get("total_shmem");
             let cache = get("total_cache");
             Charged {
@@ -313,7 +315,7 @@ fn charged(controller: Controller, dump: &Dump) -> Option<Charged> {
                 ..Charged::default()
             }
         }
-        Controller::V2 => {
+        false => {
             let shmem = get("shmem");
             let (reclaimable, unreclaimable) = (get("slab_reclaimable"), get("slab_unreclaimable"));
             // `kernel` is 5.18; before, its parts were printed and not their sum.
@@ -324,7 +326,7 @@ fn charged(controller: Controller, dump: &Dump) -> Option<Charged> {
                 shmem,
                 file: get("file").map(|file| file.saturating_sub(shmem.unwrap_or(0))),
                 unwritten: get("file_dirty").map(|n| n.saturating_add(get("file_writeback").unwrap_or(0))),
-                kernel: get("kernel").or(parts),
+                kernel: get("kernel").or(dump.kernel_memory).or(parts),
                 sock: get("sock"),
                 page_tables: get("pagetables"),
                 stacks: get("kernel_stack"),
@@ -411,5 +413,20 @@ mod tests {
         assert_eq!(unclaimed.nameless.len(), 0);
         unclaimed.count(after(1003), 4);
         assert_eq!(unclaimed.nameless.len(), 1);
+    }
+
+    #[test]
+    fn what_was_charged_is_read_by_the_keys_that_the_kernel_prints() {
+        let dump = |stat: &[(&str, u64)]| {
+            let stat = stat.iter().map(|(key, value)| ((*key).to_string(), *value)).collect();
+            let constraint = Constraint::Group { group: "/x".into() };
+            charged(&Dump { stat, constraint, kernel_memory: Some(7), ..Dump::default() }).expect("numbers")
+        };
+        // v1 from 6.6 on; v1 of 6.1, which prints v2's keys.
+        let new = dump(&[("total_rss", 5), ("total_cache", 9), ("total_shmem", 4)]);
+        let old = dump(&[("anon", 5), ("file", 9), ("shmem", 4)]);
+        for told in [new, old] {
+            assert_eq!((told.anon, told.shmem, told.file, told.kernel), (Some(5), Some(4), Some(5), Some(7)));
+        }
     }
 }

@@ -62,6 +62,10 @@ struct Trial {
     all: bool,
     /// When the last reclaim was over, if none is under way.
     done: Option<Instant>,
+    /// Since when what is freed late is waited for: all that could go was asked for.
+    waits: Option<Instant>,
+    /// Whether those that sleep at the limit were woken once there was room.
+    woken: bool,
 }
 
 /// The watch over one run's brink.
@@ -180,13 +184,15 @@ impl Brink {
                     Step::Stay
                 }
             }
-            None if worth && over => {
+            // Who sleeps at the limit though there is room is not woken by slab that was freed meanwhile.
+            None if worth && (over || stuck) => {
                 // What may be reclaimable is left to the kernel meanwhile, which reclaims at the limit itself.
                 if let Some(at) = self.not_before.filter(|at| now < *at && !stuck_long(self.asleep, now)) {
                     self.look = Some((now + LOOK_LATE).min(at));
                     return Step::Stay;
                 }
-                self.trial = Some(Trial { since: now, before: close.usage, all: false, done: None });
+                let before = close.usage;
+                self.trial = Some(Trial { since: now, before, all: false, done: None, waits: None, woken: false });
                 self.look = None;
                 Step::Reclaim(close.certain + (close.usage.min(mark) - close.certain) / 2)
             }
@@ -208,7 +214,8 @@ impl Brink {
             self.look = None; // the writer tells when it is over
             return Step::Stay;
         };
-        if close.unreclaimable < mark.saturating_sub(slack(limit)) && !close.at_limit {
+        let room = close.unreclaimable < mark.saturating_sub(slack(limit));
+        if room && !close.at_limit {
             return Step::Resume;
         }
         if !trial.all {
@@ -216,9 +223,14 @@ impl Brink {
             self.look = None;
             return Step::Reclaim(close.certain);
         }
-        if now.saturating_duration_since(done) < FREED_LATE {
-            self.look = Some(now + LOOK_RECLAIMED);
-            return Step::Stay;
+        let waits = trial.waits.unwrap_or(done);
+        if now.saturating_duration_since(waits) < FREED_LATE {
+            // v1 wakes nobody when slab is freed: a reclaim down to what is in use does that alone.
+            let wake = room && !trial.woken;
+            let done = if wake { None } else { trial.done };
+            self.trial = Some(Trial { done, waits: Some(waits), woken: trial.woken || wake, ..trial });
+            self.look = (!wake).then_some(now + LOOK_RECLAIMED);
+            return if wake { Step::Reclaim(close.usage) } else { Step::Stay };
         }
         // Where nobody can be stopped there is no pause, and it is tried again.
         self.end_trial(now);
@@ -314,7 +326,8 @@ mod tests {
         assert_eq!(brink.judge(now, LIMIT, &asleep(100)), Step::Stay);
         assert_eq!(brink.judge(at(now, 2), LIMIT, &close(128, 100)), Step::Stay, "it woke");
         assert_eq!(brink.judge(at(now, 3), LIMIT, &asleep(100)), Step::Stay);
-        assert_eq!(brink.judge(at(now, 24), LIMIT, &asleep(100)), Step::Pause);
+        let heap = Closeness { at_limit: true, ..close(128, 110) };
+        assert_eq!(brink.judge(at(now, 24), LIMIT, &heap), Step::Pause);
         brink.stopped(stopped(true));
         assert_eq!(
             brink.judge(at(now, 25), Limit::Bytes(200 * M), &asleep(100)),
@@ -360,6 +373,34 @@ mod tests {
         assert_eq!(brink.judge(at(now, 1001), LIMIT, &maybe(112)), Step::Reclaim(20 * M));
         brink.reclaimed(at(now, 1010));
         assert_eq!(brink.judge(at(now, 1010), LIMIT, &maybe(60)), Step::Resume);
+    }
+
+    #[test]
+    fn who_sleeps_at_the_limit_though_there_is_room_is_woken_and_not_paused_for() {
+        let (mut brink, now) = watching();
+        let asleep =
+            |usage, unreclaimable| Closeness { certain: 20 * M, at_limit: true, ..close(usage, unreclaimable) };
+        assert_eq!(brink.judge(now, LIMIT, &asleep(128, 120)), Step::Reclaim(66 * M));
+        brink.reclaimed(at(now, 10));
+        assert_eq!(brink.judge(at(now, 10), LIMIT, &asleep(124, 120)), Step::Reclaim(20 * M));
+        brink.reclaimed(at(now, 20));
+        // Slab is freed late, and nobody is woken by that.
+        assert_eq!(brink.judge(at(now, 20), LIMIT, &asleep(124, 120)), Step::Stay);
+        assert_eq!(brink.judge(at(now, 30), LIMIT, &asleep(40, 30)), Step::Reclaim(40 * M), "wakes");
+        brink.reclaimed(at(now, 31));
+        assert_eq!(brink.judge(at(now, 31), LIMIT, &asleep(40, 30)), Step::Stay, "they need a moment");
+        assert_eq!(brink.judge(at(now, 33), LIMIT, &close(40, 30)), Step::Resume);
+        // Who does not wake is paused for, as late as without that.
+        brink.end_trial(at(now, 33));
+        let later = |ms| at(now, 10_000 + ms);
+        assert_eq!(brink.judge(later(0), LIMIT, &asleep(128, 120)), Step::Reclaim(66 * M));
+        brink.reclaimed(later(10));
+        assert_eq!(brink.judge(later(10), LIMIT, &asleep(40, 30)), Step::Reclaim(20 * M));
+        brink.reclaimed(later(20));
+        assert_eq!(brink.judge(later(20), LIMIT, &asleep(40, 30)), Step::Reclaim(40 * M));
+        brink.reclaimed(later(21));
+        assert_eq!(brink.judge(later(219), LIMIT, &asleep(40, 30)), Step::Stay);
+        assert_eq!(brink.judge(later(221), LIMIT, &asleep(40, 30)), Step::Pause);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
     },
     error::{Error, Result},
     event::{Change, LimitOutcome, OomPolicy},
-    units::Limit,
+    units::{Limit, page_size},
 };
 
 /// The files that are written.
@@ -144,8 +144,9 @@ enum Again {
     /// By now it fits: what is charged ahead for each CPU is given back by other threads of the kernel, for which a refusal does not wait
     /// (`drain_all_stock` in mm/memcontrol.c).
     Now,
-    /// It may fit soon: what could be dentries and inodes is freed late (RCU), and v1 does not tell it from other kernel memory.
-    Late,
+    /// More may go at another try, with so much in use: dentries and inodes are freed late (RCU), and one try
+    /// frees a part of them. v1 does not tell them from other kernel memory.
+    Late(u64),
     /// It fits once so many bytes are written to the disk: reclaim asks for that and does not wait either (`wakeup_flusher_threads` in
     /// mm/vmscan.c).
     Written(u64),
@@ -155,9 +156,14 @@ enum Again {
 const DISK_PATIENCE: Duration = Duration::from_secs(1);
 const DISK_LOOK: Duration = Duration::from_millis(5);
 
-/// How long what is freed late is waited for, and how often it is tried.
+/// How long what is freed late is waited for while usage does not fall, how often it is tried, and for how long
+/// at most: a workload may fill what is freed.
 const FREED_LATE: Duration = Duration::from_millis(200);
 const LATE_LOOK: Duration = Duration::from_millis(20);
+const TRIED_FOR: Duration = Duration::from_secs(2);
+
+/// Kernel memory below this is not worth another try, in bytes: stacks, page tables and small change.
+const SLAB_WORTH: u64 = 1 << 20;
 
 impl V1Writer {
     /// Whether a limit that was refused is worth another try.
@@ -172,8 +178,10 @@ impl V1Writer {
         if usage.saturating_sub(unwritten) <= target {
             return Some(Again::Written(unwritten));
         }
-        let certain = Lists::read(&stat, "total_").certain(usage, 0);
-        (certain <= target).then_some(Again::Late)
+        // Also where that cannot be enough: what is said to stay in use is what does.
+        let lists = Lists::read(&stat, "total_");
+        let kernel = usage.saturating_sub(lists.certain(usage, 0)).saturating_sub(lists.file);
+        (kernel >= SLAB_WORTH).then_some(Again::Late(usage))
     }
 
     /// Writes the limit, also where the kernel refuses what it could take a moment later.
@@ -181,12 +189,21 @@ impl V1Writer {
         let mut least = u64::MAX;
         let mut since = Instant::now();
         let mut drained = false;
-        let begun = Instant::now();
+        let (begun, mut lowest, mut fell) = (Instant::now(), u64::MAX, Instant::now());
         loop {
             match self.try_limit(target) {
                 Err(e) if e.is(Errno::EBUSY) => match self.again(target) {
                     Some(Again::Now) if !std::mem::replace(&mut drained, true) => {}
-                    Some(Again::Late) if begun.elapsed() < FREED_LATE => wait(LATE_LOOK)?,
+                    // By then it fits again: a refusal that says less than the limit would be none.
+                    Some(Again::Now) if begun.elapsed() < TRIED_FOR => wait(DISK_LOOK)?,
+                    Some(Again::Late(usage)) if begun.elapsed() < TRIED_FOR => {
+                        if usage.saturating_add(SLAB_WORTH) <= lowest {
+                            (lowest, fell) = (usage, Instant::now());
+                        } else if fell.elapsed() >= FREED_LATE {
+                            return Err(e);
+                        }
+                        wait(LATE_LOOK)?;
+                    }
                     Some(Again::Written(left)) if left < least || since.elapsed() < DISK_PATIENCE => {
                         if left < least {
                             (least, since) = (left, Instant::now());
@@ -229,11 +246,16 @@ impl WriteSettings for V1Writer {
     /// counts is P's, which never moves here, whoever else writes it and whenever sandtop is killed (the workload then dies in L).
     fn reclaim_to(&mut self, usage: u64) -> Result<()> {
         let lowered = self.mirror.write(&usage.to_string());
-        self.follow_limit()?;
-        match lowered {
-            Err(e) if e.is(Errno::EBUSY) => Ok(()), // as much as could go is gone
-            other => other,
+        if lowered.as_ref().is_err_and(|e| e.is(Errno::EBUSY)) {
+            // As much as could go is gone. Slab that is freed wakes nobody who sleeps at the limit, a limit
+            // that rises does (`memcg1_oom_recover` in mm/memcontrol-v1.c): and L's has not moved yet.
+            if let Limit::Bytes(mirror) = mirror_of(read_limit(&self.limit)?, self.margin) {
+                let _ = self.mirror.write(&mirror.saturating_sub(page_size()).to_string());
+            }
+            return self.follow_limit();
         }
+        self.follow_limit()?;
+        lowered
     }
 
     fn change(&mut self, change: Change) -> Result<()> {

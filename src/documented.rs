@@ -201,7 +201,7 @@ fn every_event() -> Vec<Event> {
     ];
     events.extend(others);
     let pause = Pause { limit: Limit::Bytes(100 * m), usage: m, unreclaimable: m, at_limit: false, frozen: true };
-    let reclaimed = Reclaimed { limit: Limit::Bytes(100 * m), before: 90 * m, after: 40 * m, stood_us: 5000 };
+    let reclaimed = Reclaimed { limit: Limit::Bytes(100 * m), before: 90 * m, after: 40 * m, stood_us: 5000, times: 1 };
     events.extend([Event::Paused(pause), Event::Resumed { by: Resume::Room }, Event::Reclaimed(reclaimed)]);
     let outcomes = [ChangeOutcome::Done, ChangeOutcome::NextRun, ChangeOutcome::Failed { reason: "x".into() }];
     for (change, outcome) in every_change().into_iter().zip(outcomes.into_iter().cycle()) {

@@ -177,7 +177,7 @@ impl Language {
             What::StallOver { lasted } => self.stall_over(*lasted),
             What::Paused { pause, worse } => self.paused(pause, *worse),
             What::Resumed { by } => self.resumed(*by),
-            What::Reclaimed { sum, times } => self.reclaimed(sum, *times),
+            What::Reclaimed { sum } => self.reclaimed(sum),
             What::Note(note) => self.note(note),
             What::Ended => run.map_or((String::new(), Weight::Plain), |run| {
                 let (text, weight) = self.ended(run);
@@ -323,7 +323,8 @@ impl Language {
         let swapped = self.swapped(&SwappingDocument::of(run)).map_or(String::new(), |said| format!(", {said}"));
         let stalled = self.stalled_for(run.stalls.total());
         let other = self.other_limits(&OtherLimitsDocument::of(run));
-        let other: String = other.iter().map(|met| format!("; {met}")).collect();
+        let averted = self.averted(run.pauses.averted());
+        let other: String = other.into_iter().chain(averted).map(|met| format!("; {met}")).collect();
         format!("{how}; {peak}{swapped}{hits}{stalled}{other}; exit code {code}")
     }
 }

@@ -25,7 +25,7 @@ const PROGRAMS: [Program; 12] = [
     ("tar", "12M", &["tar"], "", "for i in 1 2 3; do mkdir x$i; tar -cf - tree | tar -xf - -C x$i; done", false),
     ("cp -r", "12M", &["cp"], "", "cp -r tree c1", true),
     ("find", "12M", &["find"], "", "for i in 1 2 3 4; do find / -xdev -maxdepth 5 -type f >/dev/null 2>&1; done; true", false),
-    ("du", "12M", &["du"], "", "du -s /usr >/dev/null", false),
+    ("du", "32M", &["du"], "", "du -s /usr >/dev/null", false),
     ("maildir", "20M", &["python3"], "", "python3 -c 'import mailbox
 box = mailbox.Maildir(\"m\", create=True)
 for i in range(4000): box.add(f\"Subject: {i}\\n\\nx\\n\")'", false),

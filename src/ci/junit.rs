@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     error::EXIT_FAILED,
+    event::OomPolicy,
     result::{Document, RunDocument},
     sentences::Language,
     session::outcome::Outcome,
@@ -106,6 +107,7 @@ fn suite(run: &RunDocument, remedy: Option<&str>) -> String {
 fn properties(run: &RunDocument) -> Vec<(&'static str, String)> {
     let number = |value: Option<u64>| value.map(|n| n.to_string());
     let limit = run.run.map(|_| run.limit_bytes.map_or_else(|| "max".to_string(), |n| n.to_string()));
+    let paused = run.oom_policy == Some(OomPolicy::Pause) || !run.pauses.is_empty() || run.pauses_averted > 0;
     let all = [
         ("ended_by", run.ended_by.map(|by| by.word().to_string())),
         ("limit_bytes", limit),
@@ -122,6 +124,9 @@ fn properties(run: &RunDocument) -> Vec<(&'static str, String)> {
         ("pids_refused", number(run.other_limits.pids_refused)),
         ("cpu_throttled", number(run.other_limits.cpu_throttled)),
         ("soft_limit_hits", number(run.other_limits.soft_limit_hits)),
+        ("pauses", paused.then(|| run.pauses.len().to_string())),
+        ("pauses_averted", paused.then(|| run.pauses_averted.to_string())),
+        ("pauses_averted_seconds", paused.then(|| run.pauses_averted_seconds.to_string())),
         ("exit_code", run.exit_code.map(|n| n.to_string())),
         ("signal", run.signal.map(|n| n.to_string())),
         ("sandtop_exit_code", run.sandtop_exit_code.map(|n| n.to_string())),
@@ -152,6 +157,15 @@ mod tests {
         assert!(text.contains("<testcase classname=\"sandtop\" name=\"make test\" time=\"1.250\">"), "{text}");
         assert!(text.contains("<property name=\"peak_bytes\" value=\"97517568\"/>"), "{text}");
         assert!(!text.contains("<failure") && !text.contains("<error"), "{text}");
+    }
+
+    #[test]
+    fn what_reclaims_averted_is_told_where_a_run_is_paused_at_its_limit() {
+        assert!(!xml(&document(|_| {})).contains("pauses"));
+        let text = xml(&document(|run| (run.pauses_averted, run.pauses_averted_seconds) = (8, 0.125)));
+        assert!(text.contains("<property name=\"pauses\" value=\"0\"/>"), "{text}");
+        assert!(text.contains("<property name=\"pauses_averted\" value=\"8\"/>"), "{text}");
+        assert!(text.contains("<property name=\"pauses_averted_seconds\" value=\"0.125\"/>"), "{text}");
     }
 
     #[test]

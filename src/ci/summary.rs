@@ -89,6 +89,7 @@ fn rows(run: &RunDocument) -> Vec<(&'static str, String)> {
         Controller::V2 => "cgroup v2".to_string(),
     });
     let seconds = run.wall_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let stood = Duration::try_from_secs_f64(run.pauses_averted_seconds).unwrap_or_default();
     let mut rows = vec![
         ("limit", dash(limit.map(|limit| words.limit(limit, run.limit_is_default)))),
         ("peak", dash(peak(run))),
@@ -98,6 +99,7 @@ fn rows(run: &RunDocument) -> Vec<(&'static str, String)> {
         ("limit hits", number(run.limit_hits)),
         ("OOM kills", number(run.processes_killed())),
         ("other limits", words.other_limits(&run.other_limits).join("; ")),
+        ("pauses averted", words.averted((run.pauses_averted, stood)).unwrap_or_default()),
         ("ended by", dash(run.ended_by.map(|by| by.word().to_string()))),
         ("time", dash(seconds.map(duration))),
         ("exit code", dash(code)),
@@ -107,7 +109,7 @@ fn rows(run: &RunDocument) -> Vec<(&'static str, String)> {
         "budget" => run.budget_bytes.is_some(),
         "unreclaimable peak" => run.unreclaimable_peak_bytes.is_some(),
         "swap" => !value.is_empty(),
-        "other limits" => !value.is_empty(),
+        "other limits" | "pauses averted" => !value.is_empty(),
         "ended by" => run.ended_by.is_some_and(|by| by != EndedBy::Itself),
         _ => true,
     });
@@ -211,6 +213,14 @@ mod tests {
         let folded =
             "<details>\n<summary>all that happened</summary>\n\n```text\n-0:00.004  run 1: make test under 100M\n";
         assert!(text.contains(folded), "{text}");
+    }
+
+    #[test]
+    fn reclaims_that_averted_pauses_have_a_row_where_there_were_any() {
+        assert!(!page(&document(|_| {})).contains("pauses averted"));
+        let text = page(&document(|run| (run.pauses_averted, run.pauses_averted_seconds) = (8, 0.125)));
+        let row = "| pauses averted | 8 reclaims made room instead of a pause, stood still 0.125 s |";
+        assert!(text.contains(row), "{text}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub struct Pause {
     pub limit: Limit,
     /// What was charged.
     pub usage: u64,
-    /// The part of it that cannot be given back.
+    /// The part of it that is unreclaimable.
     pub unreclaimable: u64,
     /// Whether the limit itself was met: tasks sleep in the kernel, where they asked for memory (v1 `under_oom`). What others of the
     /// workload asked for before they were stopped may have failed.
@@ -31,6 +31,23 @@ pub struct Reclaimed {
     pub after: u64,
     /// For how long the processes stood still, in microseconds.
     pub stood_us: u64,
+    /// How many reclaims these were: a long recording puts those in a row together.
+    #[serde(default = "once")]
+    pub times: u64,
+}
+
+fn once() -> u64 {
+    1
+}
+
+impl Reclaimed {
+    /// Both as one, with what was before the earlier.
+    #[must_use]
+    pub fn after(self, earlier: Reclaimed) -> Reclaimed {
+        let stood_us = self.stood_us.saturating_add(earlier.stood_us);
+        let times = self.times.saturating_add(earlier.times);
+        Reclaimed { before: earlier.before, stood_us, times, ..self }
+    }
 }
 
 /// Why a paused workload goes on.

@@ -56,6 +56,10 @@ pub struct Totals {
     pub cpu_throttled_us: Option<u64>,
     /// Charges above the soft limit.
     pub soft_limit_hits: Option<u64>,
+    /// Reclaims that made room where a pause was due.
+    pub pauses_averted: Option<u64>,
+    /// Time that the processes stood still for those, in microseconds.
+    pub pauses_averted_us: Option<u64>,
 }
 
 impl Totals {
@@ -70,6 +74,8 @@ impl Totals {
             cpu_throttled: run.limits_met.counts.cpu_throttled,
             cpu_throttled_us: run.limits_met.counts.cpu_throttled_us,
             soft_limit_hits: run.limits_met.counts.high.map(|_| run.limits_met.soft_limit_hits),
+            pauses_averted: Some(run.pauses.averted().0),
+            pauses_averted_us: run.pauses.averted().1.as_micros().try_into().ok(),
         }
     }
 
@@ -85,6 +91,8 @@ impl Totals {
             cpu_throttled: join(self.cpu_throttled, other.cpu_throttled),
             cpu_throttled_us: join(self.cpu_throttled_us, other.cpu_throttled_us),
             soft_limit_hits: join(self.soft_limit_hits, other.soft_limit_hits),
+            pauses_averted: join(self.pauses_averted, other.pauses_averted),
+            pauses_averted_us: join(self.pauses_averted_us, other.pauses_averted_us),
         }
     }
 }
@@ -128,7 +136,7 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{LimitOutcome, Pressure, Sample};
+    use crate::event::{LimitOutcome, Pressure, Reclaimed, Sample};
 
     fn folded(events: Vec<Event>) -> Vec<(Totals, u64)> {
         let mut book = Book::default();
@@ -169,6 +177,16 @@ mod tests {
         let waited: Vec<Option<u64>> = told.iter().map(|(totals, _)| totals.waiting_us).collect();
         assert_eq!(waited, [None, None, Some(10), Some(10), Some(10), Some(17), Some(17)]);
         assert!(told.iter().all(|(totals, _)| totals.oom_kills.is_none()));
+    }
+
+    #[test]
+    fn what_reclaims_averted_goes_on_over_runs() {
+        let limit = Limit::Bytes(1);
+        let once = || Event::Reclaimed(Reclaimed { limit, before: 1, after: 0, stood_us: 7, times: 1 });
+        let told = folded(vec![start(1), once(), once(), start(2), once()]);
+        let averted: Vec<_> = told.iter().map(|(t, _)| (t.pauses_averted, t.pauses_averted_us)).collect();
+        let sums = [(0, 0), (1, 7), (2, 14), (2, 14), (3, 21)].map(|(times, us)| (Some(times), Some(us)));
+        assert_eq!(averted, sums);
     }
 
     #[test]

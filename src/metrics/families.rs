@@ -175,6 +175,16 @@ fn totals(out: &mut Exposition, book: &Book) {
         "Charges above the soft limit that was set (high in memory.events).",
         totals.soft_limit_hits,
     );
+    out.counter(
+        "pauses_averted",
+        "Reclaims that made room where a pause was due (--oom pause).",
+        totals.pauses_averted,
+    );
+    out.counter(
+        "pauses_averted_seconds",
+        "Time that the processes stood still for those reclaims.",
+        seconds(totals.pauses_averted_us),
+    );
 }
 
 fn own(out: &mut Exposition, facts: &Facts<'_>) {

@@ -192,7 +192,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::{Controller, ProcessUsage},
+        event::{Controller, ProcessUsage, Reclaimed},
         schedule::{Ramp, Step},
         units::Limit,
     };
@@ -223,6 +223,10 @@ mod tests {
         bounds.keep(&mut sent);
         let Event::Note(Note::SignalSent { name, .. }) = &sent else { panic!() };
         assert!(name.len() <= NAME + 3 && name.ends_with('…'));
+        let limit = Limit::Max;
+        let reclaimed = Reclaimed { limit, before: 1, after: 0, stood_us: u64::MAX, times: u64::MAX };
+        let reclaimed = Stamped { at: Duration::ZERO, event: Event::Reclaimed(reclaimed) };
+        assert_eq!(memory(&reclaimed), size_of::<Stamped>(), "has nothing that could be too long");
         let mut size = Event::Resized { rows: 0, cols: u16::MAX };
         bounds.keep(&mut size);
         assert_eq!(size, Event::Resized { rows: 1, cols: 1000 });

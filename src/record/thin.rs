@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::bounds::memory;
-use crate::event::{Event, LimitOutcome, ProcessChanges, Sample, Stamped};
+use crate::event::{Event, LimitOutcome, ProcessChanges, Reclaimed, Sample, Stamped};
 
 /// The most memory that the events of a recording take, in bytes.
 const MOST: usize = 128 << 20;
@@ -30,7 +30,7 @@ pub struct Thinned {
 /// How much an event matters when room is short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
-    /// Samples, changes of processes and pieces of output are put together where nothing lies between them.
+    /// Samples, changes of processes, pieces of output and reclaims are put together where nothing lies between them.
     Gentle,
     /// Also across the kills of a workload that is killed again and again.
     Kills,
@@ -138,7 +138,7 @@ impl Choice {
     fn of(events: &[Stamped], level: Level) -> Choice {
         let mut choice = Choice(vec![Fate::Stays; events.len()]);
         let mut group: Vec<usize> = Vec::new();
-        let (mut last, mut processes, mut output) = (None, None, None);
+        let (mut last, mut processes, mut output, mut reclaims) = (None, None, None, None);
         let (mut hits, mut kills) = (0, 0);
         let last_kills = last_kills(events);
         for (n, stamped) in events.iter().enumerate() {
@@ -150,6 +150,9 @@ impl Choice {
                         || (hits == 0) != (hits_now == 0)
                         || (kills != kills_now && (level < Level::Kills || last_kills.contains(&n)));
                     (hits, kills, last) = (hits_now, kills_now, Some(n));
+                    if counts || sample.other_limits.is_some() {
+                        reclaims = None; // it may tell something, which lies between
+                    }
                     if !counts {
                         group.push(n);
                     }
@@ -169,12 +172,13 @@ impl Choice {
                         _ => false,
                     });
                 }
-                Event::Victim(_) | Event::OomDump(_) if level >= Level::Kills => {}
+                Event::Reclaimed(_) => reclaims = choice.pair(reclaims, n, |_| true),
+                Event::Victim(_) | Event::OomDump(_) if level >= Level::Kills => reclaims = None,
                 other => {
                     choice.close(&mut group, events);
                     // What the dropped ones had to say is not said on the other side of something that happened.
                     last.take().into_iter().for_each(|last: usize| choice.0[last] = Fate::Stays);
-                    (processes, output) = (None, None);
+                    (processes, output, reclaims) = (None, None, None);
                     if let Event::Started(_) = other {
                         (hits, kills) = (0, 0);
                     }
@@ -215,6 +219,7 @@ impl Choice {
             let stays = match &stamped.event {
                 Event::Started(_) | Event::Running { .. } => level < Level::All || n >= run && n < run + 8,
                 Event::Sample(_) | Event::Ended(_) | Event::LimitRequested { .. } => level < Level::All,
+                Event::Reclaimed(_) => level < Level::All,
                 Event::LimitDone { outcome: LimitOutcome::Applied { .. }, .. } => level < Level::All,
                 _ => false,
             };
@@ -259,6 +264,7 @@ struct Held {
     sample: Option<Sample>,
     processes: Option<ProcessChanges>,
     output: Vec<u8>,
+    reclaimed: Option<Reclaimed>,
 }
 
 impl Held {
@@ -268,6 +274,7 @@ impl Held {
             Event::Sample(sample) => self.sample = Some(std::mem::take(sample)),
             Event::Processes(changes) => self.processes = Some(std::mem::take(changes)),
             Event::Output(bytes) => self.output = std::mem::take(bytes),
+            Event::Reclaimed(reclaimed) => self.reclaimed = Some(*reclaimed),
             _ => {}
         }
     }
@@ -300,6 +307,7 @@ impl Held {
                     fold(before, changes);
                 }
             }
+            Event::Reclaimed(later) => *later = self.reclaimed.take().map_or(*later, |earlier| later.after(earlier)),
             Event::Output(bytes) if !self.output.is_empty() => {
                 let mut all = std::mem::take(&mut self.output);
                 all.append(bytes);

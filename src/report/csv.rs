@@ -11,6 +11,7 @@
 //! | `swap_bytes` | what was swapped out |
 //! | `limit_hits` `oom_kills` | counters since the start |
 //! | `pressure_some_us` `pressure_full_us` | time lost to waiting for memory since the start, in microseconds |
+//! | `pauses_averted` | reclaims since the start that made room where a pause was due |
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -22,7 +23,7 @@ use crate::{
 
 /// The first line.
 pub const COLUMNS: &str = "time_seconds,usage_bytes,peak_bytes,limit_bytes,reclaimable_bytes,anon_bytes,file_bytes,shmem_bytes,kernel_bytes,\
-     swap_bytes,limit_hits,oom_kills,pressure_some_us,pressure_full_us";
+     swap_bytes,limit_hits,oom_kills,pressure_some_us,pressure_full_us,pauses_averted";
 
 /// The samples of the newest run.
 pub fn csv(source: &Source) -> String {
@@ -34,13 +35,13 @@ pub fn csv(source: &Source) -> String {
         session.apply(stamped); // the limit in force is known to the fold alone
         let Some(now) = session.run().filter(|run| run.started.run == number) else { continue };
         if let (Event::Sample(sample), Some(point)) = (&stamped.event, now.history.points().last()) {
-            line(&mut out, stamped.at, origin, sample, point.limit.bytes());
+            line(&mut out, stamped.at, origin, sample, point.limit.bytes(), now.pauses.averted().0);
         }
     }
     out
 }
 
-fn line(out: &mut String, at: Duration, origin: Duration, sample: &Sample, limit: Option<u64>) {
+fn line(out: &mut String, at: Duration, origin: Duration, sample: &Sample, limit: Option<u64>, averted: u64) {
     let seconds = at.as_secs_f64() - origin.as_secs_f64();
     let stat = sample.stat.as_ref();
     let values = [
@@ -57,6 +58,7 @@ fn line(out: &mut String, at: Duration, origin: Duration, sample: &Sample, limit
         sample.oom_kills,
         sample.pressure.map(|pressure| pressure.some_us),
         sample.pressure.map(|pressure| pressure.full_us),
+        Some(averted),
     ];
     let _ = write!(out, "{seconds:.6}");
     for value in values {

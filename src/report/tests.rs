@@ -123,7 +123,7 @@ fn samples_are_a_table_with_as_many_fields_in_each_line() {
     assert_eq!(columns, csv::COLUMNS);
     let rows: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
     assert_eq!(rows.len(), 10, "of the newest run");
-    assert_eq!(rows[0], format!("0.010000,{0},{0},104857600,{1},{1},{1},0,,,0,0,,", 20 * M, 10 * M));
+    assert_eq!(rows[0], format!("0.010000,{0},{0},104857600,{1},{1},{1},0,,,0,0,,,0", 20 * M, 10 * M));
     assert!(rows.iter().all(|row| row.matches(',').count() == columns.matches(',').count()));
 }
 
@@ -348,4 +348,26 @@ fn no_number_in_a_recording_makes_a_report_panic() {
         }
     }
     assert!(read > 500, "{read}");
+}
+
+#[test]
+fn reclaims_that_averted_pauses_are_told_in_every_form() {
+    let mut recording = two_runs();
+    let limit = crate::units::Limit::Bytes(100 * M);
+    let reclaimed = Reclaimed { limit, before: 90 * M, after: 40 * M, stood_us: 5000, times: 1 };
+    let newest = recording.events.len() - 3;
+    for n in 0..2 {
+        recording.events.insert(newest + n, event(1095 + n as u64, Event::Reclaimed(reclaimed)));
+    }
+    let said = "not paused: a reclaim made room 2 times (usage 90M → 40M of 100M; the processes stood still for 10 ms)";
+    for kind in [Kind::Md, Kind::Html] {
+        let text = rendered(kind, &recording);
+        assert!(text.contains("pauses averted"), "{text}");
+        assert!(text.contains(said), "{text}");
+        assert!(text.contains("2 reclaims made room instead of a pause, stood still 0.010 s"), "{text}");
+        assert!(!rendered(kind, &two_runs()).contains("instead of a pause"));
+    }
+    let table = rendered(Kind::Csv, &recording);
+    let averted: Vec<&str> = table.lines().filter_map(|line| line.rsplit(',').next()).collect();
+    assert_eq!((averted[0], averted[1], averted[averted.len() - 1]), ("pauses_averted", "0", "2"));
 }

@@ -132,6 +132,13 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
         count("forks refused", Word::Pids, "other_limits.pids_refused", met.pids_refused),
         count("CPU throttled", Word::Cpu, "other_limits.cpu_throttled", met.cpu_throttled),
         count("soft limit hits", Word::SoftLimitHits, "other_limits.soft_limit_hits", met.soft_limit_hits),
+        Number {
+            name: "pauses averted",
+            file: None,
+            field: "pauses_averted",
+            value: (run.pauses_averted > 0).then(|| run.pauses_averted.to_string()),
+            text: run.pauses_averted.to_string(),
+        },
         time(
             "stalled",
             None,
@@ -159,7 +166,7 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
     all.retain(|number| match number.field.split_once('.') {
         Some(("swapping", _)) => swapped_any && number.value.is_some(),
         Some(("other_limits", _)) => number.value.as_ref().is_some_and(|value| value != "0"),
-        _ => true,
+        _ => number.field != "pauses_averted" || number.value.is_some(),
     });
     if run.limit_at_start_bytes != run.limit_bytes {
         all.insert(2, bytes("limit at the start", None, "limit_at_start_bytes", run.limit_at_start_bytes, "none"));

@@ -1,6 +1,8 @@
 //! Pauses at the brink, in words: how it stands, what is safe, and how to go on.
 
-use super::{Language, Weight};
+use std::time::Duration;
+
+use super::{Language, Weight, count, duration};
 use crate::{
     event::{Like, Pause, Reclaimed, Resume},
     units::size,
@@ -9,7 +11,7 @@ use crate::{
 impl Language {
     /// That a workload was paused, as a line of the log.
     pub fn paused(self, pause: &Pause, worse: bool) -> (String, Weight) {
-        let held = format!("{} of {} cannot be given back", size(pause.unreclaimable), pause.limit);
+        let held = format!("{} of {} are unreclaimable", size(pause.unreclaimable), pause.limit);
         let text = match (pause.at_limit, worse) {
             (false, _) => format!("paused at the brink: {held}; all processes are stopped, and nothing has failed"),
             (true, false) if !pause.frozen => {
@@ -22,8 +24,8 @@ impl Language {
     }
 
     /// That reclaims made room where a pause was due, as a line of the log.
-    pub fn reclaimed(self, sum: &Reclaimed, times: u64) -> (String, Weight) {
-        let often = if times > 1 { format!(" {times} times") } else { String::new() };
+    pub fn reclaimed(self, sum: &Reclaimed) -> (String, Weight) {
+        let often = if sum.times > 1 { format!(" {} times", sum.times) } else { String::new() };
         let ms = sum.stood_us.div_ceil(1000);
         let text = format!(
             "not paused: a reclaim made room{often} (usage {} → {} of {}; the processes stood still for {ms} ms)",
@@ -32,6 +34,13 @@ impl Language {
             sum.limit
         );
         (text, Weight::Plain)
+    }
+
+    /// How often reclaims made room where a pause was due, and how long the processes stood still for them, as a
+    /// part of a sentence; `None` where there were none.
+    pub fn averted(self, (times, stood): (u64, Duration)) -> Option<String> {
+        let stood = duration(stood);
+        (times > 0).then(|| format!("{} made room instead of a pause, stood still {stood}", count(times, "reclaim")))
     }
 
     /// That it goes on, as a line of the log.

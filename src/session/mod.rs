@@ -219,8 +219,6 @@ pub enum What {
     Reclaimed {
         /// How it stood before the first and after the last, and how long the processes stood still in all.
         sum: Reclaimed,
-        /// How many there were.
-        times: u64,
     },
     /// Something to know.
     Note(Note),
@@ -384,12 +382,11 @@ impl Session {
             *before = entry; // a held key is one refusal
             return;
         }
-        if let (What::Reclaimed { sum: new, times: more }, Some(before)) = (&entry.what, self.log.last_mut())
+        if let (What::Reclaimed { sum: new }, Some(before)) = (&entry.what, self.log.last_mut())
             && before.run == entry.run
-            && let What::Reclaimed { sum, times } = &mut before.what
+            && let What::Reclaimed { sum } = &mut before.what
         {
-            *sum = Reclaimed { stood_us: sum.stood_us.saturating_add(new.stood_us), before: sum.before, ..*new };
-            *times = times.saturating_add(*more);
+            (*sum, before.at) = (new.after(*sum), entry.at);
             return;
         }
         self.told += u64::from(!matches!(entry.what, What::Note(_)));

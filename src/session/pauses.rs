@@ -46,7 +46,7 @@ impl Pauses {
     }
 
     pub(super) fn reclaimed(&mut self, reclaimed: &Reclaimed) {
-        self.averted = self.averted.saturating_add(1);
+        self.averted = self.averted.saturating_add(reclaimed.times);
         self.stood = self.stood.saturating_add(Duration::from_micros(reclaimed.stood_us));
     }
 

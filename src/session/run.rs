@@ -324,7 +324,7 @@ impl Run {
             Event::Reclaimed(reclaimed) => {
                 self.pauses.reclaimed(reclaimed);
                 self.growth.clear();
-                return vec![(at, What::Reclaimed { sum: *reclaimed, times: 1 })];
+                return vec![(at, What::Reclaimed { sum: *reclaimed })];
             }
             Event::Resumed { by } => {
                 let told = self.pauses.resumed(at, *by);

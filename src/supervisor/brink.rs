@@ -392,7 +392,7 @@ mod tests {
         assert_eq!(brink.judge(at(now, 33), LIMIT, &close(40, 30)), Step::Resume);
         // Who does not wake is paused for, as late as without that.
         brink.end_trial(at(now, 33));
-        let later = |ms| at(now, 10_000 + ms);
+        let later = |ms: u64| at(now, 10_000 + ms);
         assert_eq!(brink.judge(later(0), LIMIT, &asleep(128, 120)), Step::Reclaim(66 * M));
         brink.reclaimed(later(10));
         assert_eq!(brink.judge(later(10), LIMIT, &asleep(40, 30)), Step::Reclaim(20 * M));

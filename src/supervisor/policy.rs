@@ -58,7 +58,7 @@ impl Live {
                 if let Some((before, stood)) = self.thaw_trial(now, out) {
                     let stood_us = stood.as_micros().try_into().unwrap_or(u64::MAX);
                     let after = close.usage;
-                    out.push(Event::Reclaimed(Reclaimed { limit, before, after, stood_us }));
+                    out.push(Event::Reclaimed(Reclaimed { limit, before, after, stood_us, times: 1 }));
                 }
             }
             Step::Resume => self.go_on(Resume::Room, now, out),

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    event::{Ended, MemoryStat, Note, Process, ProcessUsage, Started, Status, Swapping, Unreclaimable, Victim},
+    event::{
+        Ended, MemoryStat, Note, Process, ProcessUsage, Reclaimed, Started, Status, Swapping, Unreclaimable, Victim,
+    },
     session::{Run, Session},
     units::Limit,
 };
@@ -38,7 +40,14 @@ fn story(steps: &[u8]) -> Vec<Stamped> {
             3..=5 => Event::Processes(ProcessChanges { born: vec![process(pid)], ..ProcessChanges::default() }),
             6..=8 => Event::Processes(ProcessChanges { died: vec![pid], ..ProcessChanges::default() }),
             9..=11 => Event::Processes(ProcessChanges { changed: vec![changed(pid)], ..ProcessChanges::default() }),
-            12..=13 => Event::Output(vec![*step; 9]),
+            12 => Event::Output(vec![*step; 9]),
+            13 | 15 | 16 => Event::Reclaimed(Reclaimed {
+                limit: Limit::Bytes(99 * M),
+                before: usage,
+                after: usage / 2,
+                stood_us: n as u64,
+                times: 1,
+            }),
             14 if n % 40 == 0 => {
                 (hits, kills) = (0, 0);
                 Event::Started(Box::new(Started { run: 2 + n as u32, ..started.clone() }))
@@ -91,7 +100,7 @@ fn session(events: &[Stamped]) -> Session {
 fn numbers(run: &Run) -> String {
     let newest = (run.usage(), run.stat, run.swap, run.limit);
     let counts = (run.limit_hits(), run.oom_kills(), run.peak, run.since, run.named);
-    let edits = (run.edits.all(), run.swap_free, run.unreclaimable, run.swapping);
+    let edits = (run.edits.all(), run.swap_free, run.unreclaimable, run.swapping, run.pauses.averted());
     format!("{newest:?} {counts:?} {edits:?} {:?} {:?} {:?}", run.outcome(), run.elapsed(run.at), run.ended)
 }
 
@@ -168,4 +177,17 @@ fn what_cannot_be_thinned_is_left_out_before_the_start_and_the_numbers_are() {
     // Nor are starts endless.
     let starts = (0..50_000).flat_map(|_| story(&[])).map(|stamped| stamped.event);
     assert!(pushed(1 << 20, starts).thinned.left_out > 0);
+}
+
+#[test]
+fn reclaims_that_repeat_for_days_are_put_together_and_none_is_lost() {
+    let limit = Limit::Bytes(99 * M);
+    let reclaimed = Reclaimed { limit, before: 90 * M, after: 50 * M, stood_us: 40, times: 1 };
+    let both = |n: u64| [Event::Reclaimed(reclaimed), Event::Sample(Sample { usage: n % 7 * M, ..Sample::default() })];
+    let start = story(&[]).into_iter().map(|stamped| stamped.event).take(3);
+    let kept = pushed(1 << 20, start.chain((0..100_000).flat_map(both)));
+    let session = session(&kept.events);
+    let run = session.run().expect("a run");
+    assert_eq!(run.pauses.averted(), (100_000, Duration::from_secs(4)));
+    assert_eq!(kept.thinned.left_out, 0);
 }

@@ -35,7 +35,7 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         _ => String::new(),
     };
     let held = format!(
-        "{} are in use, and {} of them cannot be given back; the limit is {}{brink}",
+        "{} are in use, and {} of them are unreclaimable; the limit is {}{brink}",
         size(how.usage),
         size(how.unreclaimable),
         run.limit

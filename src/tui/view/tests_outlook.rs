@@ -85,3 +85,19 @@ fn a_run_that_gets_nowhere_says_so_and_what_helps() {
     let text = format!("{}", frame(STALLED, stalled, app, 120, 40, true).backend());
     assert!(text.contains("≋ STALLED AT LIMIT") && !text.contains("+ raises it"), "{text}");
 }
+
+#[test]
+fn reclaims_that_averted_a_pause_are_one_line_of_the_events_and_stop_the_forecast() {
+    let lines: Vec<&str> = FILLING.lines().collect();
+    let (told, rest) = lines.split_at(lines.len() / 2);
+    let at = told.last().and_then(|line| line.split("\"event\"").next()).expect("a time");
+    let reclaimed =
+        r#"{"reclaimed":{"limit":{"bytes":157286400},"before":120000000,"after":90000000,"stood_us":2500}}"#;
+    let reclaimed = format!("{at}\"event\":{reclaimed}}}");
+    let text = [told, &[reclaimed.as_str(); 2], rest].concat().join("\n");
+    let averted = |session: &Session| session.run().is_some_and(|run| run.pauses.averted().0 == 2);
+    let shown = format!("{}", frame(&text, averted, App::default(), 200, 60, true).backend());
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("not paused: a reclaim made room 2 times"), "{shown}");
+    assert!(!shown.contains("full in"), "{shown}");
+}

@@ -224,8 +224,7 @@ fn on_the_screen_a_paused_workload_is_raised_let_go_or_killed() {
     for (now, more) in [("80M", "100M"), ("100M", "125M")] {
         t.keys("+");
         t.wait("the next pause, and its panel", |s| {
-            s.contains(&format!("of {now} cannot be given"))
-                && s.contains(&format!("raise the limit to {more}, and go on"))
+            s.contains(&format!("of {now} are")) && s.contains(&format!("raise the limit to {more}, and go on"))
         });
     }
     t.keys("+");

@@ -139,6 +139,26 @@ fn what_stands_still_or_is_not_looked_at_is_not_foretold() {
 }
 
 #[test]
+fn kernel_memory_that_a_reclaim_would_free_fills_no_limit() {
+    let grows = |controller, slab_reclaimable: fn(u64) -> Option<u64>| {
+        let mut session = Session::default();
+        let mut apply = |ms: u64, event| session.apply(&Stamped { at: Duration::from_millis(ms), event });
+        apply(0, Event::Started(Box::new(Started::plain(controller))));
+        apply(0, Event::Running { pid: 2, host_pid: Some(500) });
+        for ms in (0..=4000).step_by(100) {
+            let (anon, kernel) = (8 << 20, 10 * (1 << 20) * ms / 1000);
+            let slab_reclaimable = slab_reclaimable(kernel);
+            let stat = MemoryStat { anon, kernel: Some(kernel), slab_reclaimable, ..MemoryStat::default() };
+            apply(ms, Event::Sample(Sample { usage: anon + kernel, stat: Some(stat), ..Sample::default() }));
+        }
+        foretold(&session)
+    };
+    assert_eq!(grows(Controller::V1, |_| None), None, "it may be dentries");
+    assert_eq!(grows(Controller::V2, Some), None);
+    assert!(grows(Controller::V2, |_| Some(0)).is_some(), "sockets, say");
+}
+
+#[test]
 fn the_limit_that_is_in_force_counts() {
     let mut session = run(100, 4000, 0.0, |t| 10.0 * M * t);
     let target = Limit::Bytes(60 << 20);

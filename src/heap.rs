@@ -45,6 +45,16 @@ pub fn reads_environment(name: &str) -> bool {
     matches!(name, "java" | "node" | "MainThread")
 }
 
+/// What a process is called by its users whose heap has a ceiling even where nothing says one; `None` for all others.
+pub fn program(name: &str, command: &str) -> Option<&'static str> {
+    let called = command.split(' ').next()?.rsplit('/').next()?;
+    match (name, called) {
+        ("java", _) => Some("java"),
+        ("node" | "MainThread", "node") => Some("node"),
+        _ => None,
+    }
+}
+
 /// What an environment (`/proc/PID/environ`) says of the heap, as `VARIABLE word`; nothing else of it, which may be secret.
 pub fn options_in(environment: &[u8]) -> Vec<String> {
     let mut said = Vec::new();
@@ -63,21 +73,19 @@ pub fn options_in(environment: &[u8]) -> Vec<String> {
 /// The ceiling of a program that sizes its heap at its start, by the name and the command line of its process, what its environment says (`None`:
 /// not known) and the limit that it then read.
 pub fn ceiling(name: &str, command: &str, environment: Option<&[String]>, limit: Limit) -> Option<Heap> {
-    let mut words = command.split(' ');
-    let called = words.next()?.rsplit('/').next()?;
-    let with_value = match (name, called) {
-        ("java", _) => JAVA_VALUES.as_slice(),
-        ("node" | "MainThread", "node") => &["-r", "--require", "--import"],
-        _ => return None,
+    let program = program(name, command)?;
+    let with_value = match program {
+        "node" => &["-r", "--require", "--import"],
+        _ => JAVA_VALUES.as_slice(),
     };
-    let (typed, all) = options(words, with_value)?;
+    let (typed, all) = options(command.split(' ').skip(1), with_value)?;
     let said = |variable: &str| -> Vec<&str> {
         let of = |entry: &'_ &String| entry.split_once(' ').is_some_and(|(name, _)| name == variable);
         let found = environment.unwrap_or_default().iter().filter(of);
         found.filter_map(|entry| Some(entry.split_once(' ')?.1)).collect()
     };
     // The last one counts.
-    let options = match called {
+    let options = match program {
         "node" => [said(NODE), typed].concat(),
         _ => [said(BEFORE[0]), said(BEFORE[1]), typed, said(AFTER)].concat(),
     };
@@ -86,7 +94,7 @@ pub fn ceiling(name: &str, command: &str, environment: Option<&[String]>, limit:
     }
     // What was cut off may say something else.
     let cut = command.len() + 1 >= COMMAND_LENGTH;
-    match called {
+    match program {
         _ if cut && !all => None,
         "node" => node(&options),
         _ => java(&options, environment.is_some(), limit),

@@ -75,8 +75,8 @@ pub enum OwnHeap<'a> {
     Full(&'a Heap),
     /// It had less.
     Roomy,
-    /// Its command line does not say where that is, and it had enough to have met one.
-    Unknown,
+    /// Nothing says where that is of this program ([`heap::program`](crate::heap::program)), and it had enough to have met one.
+    Unknown(&'static str),
 }
 
 /// What to say about an end for want of memory, where the command sized itself by something else than the limit. `killed`: by the OOM killer.
@@ -88,8 +88,13 @@ pub fn sized_by_itself(argv: &[String], status: &Status, killed: bool, heap: Own
         }
         // The main process, or one that a script or a package manager started.
         (_, Status::Exited(1..) | Status::Signalled(6), OwnHeap::Full(heap)) if !killed => Some(heap.was_full()),
-        ("java", Status::Exited(1..), OwnHeap::Unknown) if !killed => Some(
+        (_, Status::Exited(1..), OwnHeap::Unknown("java")) if !killed => Some(
             "java's heap has a ceiling of its own, set at its start by the limit that it saw (-XX:MaxRAMPercentage, -Xmx): it can be full before the limit is met"
+                .into(),
+        ),
+        // V8 ends itself by SIGABRT where its heap is full; a shell gives that on as 134.
+        (_, Status::Signalled(6) | Status::Exited(134), OwnHeap::Unknown("node")) if !killed => Some(
+            "node's heap has a ceiling of its own, set at its start: by default half of the limit that it saw, at least 256M and at most 2G, or 4G from 15G on (--max-old-space-size): it can be full before the limit is met"
                 .into(),
         ),
         _ => None,
@@ -203,14 +208,21 @@ mod tests {
         // V8 ends itself by SIGABRT.
         let full = said("node --max-old-space-size=100 x.js", Status::Signalled(6), false, OwnHeap::Full(&heap));
         assert!(full.is_some_and(|text| text.starts_with("node's heap ends at 100M (--max-old-space-size=100)")));
-        assert!(said("java Fill", Status::Exited(1), false, OwnHeap::Unknown).is_some());
+        assert!(said("java Fill", Status::Exited(1), false, OwnHeap::Unknown("java")).is_some());
+        assert!(said("sh build.sh", Status::Exited(1), false, OwnHeap::Unknown("java")).is_some(), "a child's");
+        for (line, status) in [("node x.js", Status::Signalled(6)), ("sh -c 'node x.js'", Status::Exited(134))] {
+            let text = said(line, status, false, OwnHeap::Unknown("node")).expect("a hint");
+            assert!(text.starts_with("node's heap has a ceiling of its own"), "{text}");
+        }
         assert!(said("sh -c x", Status::Exited(134), false, OwnHeap::Full(&heap)).is_some(), "a child's");
         assert!(said("npm test", Status::Exited(1), false, OwnHeap::Full(&heap)).is_some(), "a child's");
         for (line, status, killed, heap) in [
             ("java Fill", Status::Exited(1), false, OwnHeap::Roomy),
             ("java Fill", Status::Exited(0), false, OwnHeap::Full(&heap)),
             ("java Fill", Status::Signalled(9), true, OwnHeap::Full(&heap)),
-            ("python3 x.py", Status::Exited(1), false, OwnHeap::Unknown),
+            ("java Fill", Status::Signalled(9), true, OwnHeap::Unknown("java")),
+            ("node x.js", Status::Exited(1), false, OwnHeap::Unknown("node")),
+            ("node x.js", Status::Signalled(6), true, OwnHeap::Unknown("node")),
         ] {
             assert_eq!(said(line, status, killed, heap), None, "{line}");
         }

@@ -302,3 +302,21 @@ fn a_child_that_filled_its_own_heap_is_told_with_its_ceiling() {
     assert_eq!((ended.code, ended.outcome(), ended.number("oom_kills")), (1, "exited", 0), "{}", ended.err);
     assert!(ended.err.contains("node's heap ends at 40M (--max-old-space-size=40)"), "{}", ended.err);
 }
+
+#[test]
+fn a_node_that_filled_its_default_heap_is_told_that_it_has_a_ceiling() {
+    let test = "a_node_that_filled_its_default_heap_is_told_that_it_has_a_ceiling";
+    if !kernel_tier(test) || !has(test, "node") {
+        return;
+    }
+    let fill = "const a = []; for (;;) a.push(new Array(1e5).fill(0.5))";
+    // As the main process, and as a child whose end the shell gives on.
+    let by_itself = Sandtop::run("-m 900M").cmd(["node", "-e", fill]).go();
+    assert_eq!((by_itself.code, by_itself.outcome()), (134, "signalled"), "{}", by_itself.err);
+    let by_a_shell = Sandtop::run("-m 900M").sh(&format!("node -e '{fill}'; exit $?")).go();
+    assert_eq!((by_a_shell.code, by_a_shell.outcome()), (134, "exited"), "{}", by_a_shell.err);
+    for ended in [by_itself, by_a_shell] {
+        assert_eq!(ended.number("oom_kills"), 0);
+        assert!(ended.err.contains("node's heap has a ceiling of its own"), "{}", ended.err);
+    }
+}

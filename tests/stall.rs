@@ -234,6 +234,41 @@ fn who_reads_a_mapped_file_larger_than_the_limit_at_random_is_never_stalled() {
     }
 }
 
+/// A table of 400,000 entries that is read at random for ever: a heap without order, of 40 to 60 MB.
+const RANDOM_READS_OF_A_HEAP: &str =
+    "BEGIN { n = 400000; for (i = 0; i < n; i++) a[i] = i; print \"filled\"; for (;;) s += a[int(rand() * n)] }";
+
+#[test]
+fn who_waits_for_its_heap_that_was_swapped_out_is_stalled() {
+    let test = "who_waits_for_its_heap_that_was_swapped_out_is_stalled";
+    let free = rustix::system::sysinfo().freeswap as u64;
+    if !kernel_tier(test) || free < 64 << 20 {
+        assert!(!expected("swap"), "this machine was to have swap");
+        return not_here(test); // tests/vm has a machine with swap
+    }
+    let busy = ["awk", RANDOM_READS_OF_A_HEAP];
+    // With room for all of it, it is busy and waits for nothing.
+    let ended = Sandtop::run("-m 400M --memory-swap max --timeout 8s").cmd(busy).go();
+    assert_eq!((ended.code, ended.outcome()), (124, "timed_out"), "{}", ended.err);
+    assert_eq!(times_of(ended.json.as_ref().unwrap(), "stalled"), [0.0; 0], "{}", ended.err);
+    let needs = ended.number("highest_bytes");
+    let limit = needs / 2;
+    let ended = Sandtop::run(&format!("-m {limit} --memory-swap max --timeout 20s")).cmd(busy).go();
+    let result = ended.json.as_ref().unwrap();
+    assert_eq!((ended.code, ended.number("oom_kills")), (124, 0), "{}", ended.err);
+    println!(
+        "{limit} of {needs} bytes: stalled at {:?}, limit met at {:?}, {} refaults, {} major faults, {}",
+        times_of(result, "stalled"),
+        times_of(result, "first_limit_hit"),
+        result["stat"]["refaults"],
+        result["stat"]["major_faults"],
+        result["swapping"],
+    );
+    assert!(!times_of(result, "stalled").is_empty(), "{result:#}");
+    assert!(result["stalled_seconds"].as_f64() > Some(1.0), "{result:#}");
+    assert!(ended.err.contains("stalled: it lives"), "{}", ended.err);
+}
+
 #[test]
 fn who_sorts_searches_and_packs_at_its_limit_is_never_stalled() {
     let test = "who_sorts_searches_and_packs_at_its_limit_is_never_stalled";

@@ -9,6 +9,7 @@ use super::{Row, Run, stories::HIT_AND_KILL};
 use crate::{
     error::EXIT_OVER_BUDGET,
     event::{Ended, OomPolicy, Status, Step, Stopped},
+    heap,
     hints::{self, OwnHeap},
 };
 
@@ -76,11 +77,23 @@ impl Run {
         let killed = matches!(self.outcome(), Some(Outcome::OomKilled | Outcome::OomSurvived));
         let heap = match self.heap() {
             Some((row, heap)) if heap.is_nearly(row.process.usage.rss) => OwnHeap::Full(heap),
-            // Where the command line does not say it a JVM takes a quarter or a half of the limit.
-            None if self.limit.bytes().is_some_and(|limit| self.peak > limit / 5) => OwnHeap::Unknown,
+            // Where nothing says it a JVM takes a quarter or a half of the limit, and V8 a half.
+            None if self.limit.bytes().is_some_and(|limit| self.peak > limit / 5) => {
+                self.with_own_heap().map_or(OwnHeap::Roomy, OwnHeap::Unknown)
+            }
             _ => OwnHeap::Roomy,
         };
         hints::at_end(argv, status).or_else(|| hints::sized_by_itself(argv, status, killed, heap))
+    }
+
+    /// The program whose heap has a ceiling of its own even where nothing says so: the main process's, else that of the largest process.
+    fn with_own_heap(&self) -> Option<&'static str> {
+        let main = self.started.argv.join(" ");
+        let name = main.split(' ').next()?.rsplit('/').next()?;
+        heap::program(name, &main).or_else(|| {
+            let largest = self.processes.values().max_by_key(|row| row.process.usage.rss)?;
+            heap::program(&largest.process.name, &largest.process.command)
+        })
     }
 
     /// How the run ended; `None` while it has not.

@@ -185,6 +185,21 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_process_that_the_kernel_counted_twice_is_told_as_one_beside_the_kernels_count() {
+        let twice = document(|run| (run.oom_kills, run.oom_kills_repeated) = (Some(3), 1));
+        let [xml, page] = written(&twice);
+        for property in ["oom_kills\" value=\"3\"", "oom_kills_repeated\" value=\"1\""] {
+            assert!(xml.contains(property), "{xml}");
+        }
+        assert!(page.contains("| OOM kills | 2, counted 3 times |"), "{page}");
+        let numbers = crate::report::words::numbers(&twice.run);
+        let kills = numbers.iter().find(|number| number.name == "OOM kills").expect("a row");
+        assert_eq!((kills.value.as_deref(), kills.text.as_str()), (Some("3"), "2, counted 3 times"));
+        let [xml, page] = written(&document(|run| run.oom_kills = Some(3)));
+        assert!(!xml.contains("oom_kills_repeated") && page.contains("| OOM kills | 3 |"), "{xml}{page}");
+    }
+
+    #[test]
     fn a_file_that_cannot_be_opened_is_told_to_those_that_could() {
         let dir = tempfile::tempdir().unwrap();
         let (json, summary) = (dir.path().join("x.json"), dir.path().join("x.md"));

@@ -97,7 +97,7 @@ fn rows(run: &RunDocument) -> Vec<(&'static str, String)> {
         ("swap", words.swapped(&run.swapping).unwrap_or_default()),
         ("budget", dash(budget)),
         ("limit hits", number(run.limit_hits)),
-        ("OOM kills", number(run.processes_killed())),
+        ("OOM kills", dash(run.oom_kills.map(|kills| words.kills_counted(kills, run.oom_kills_repeated)))),
         ("other limits", words.other_limits(&run.other_limits).join("; ")),
         ("pauses averted", words.averted((run.pauses_averted, stood)).unwrap_or_default()),
         ("ended by", dash(run.ended_by.map(|by| by.word().to_string()))),

@@ -16,7 +16,7 @@ mod screen;
 mod series;
 mod svg;
 mod take_away;
-mod words;
+pub(crate) mod words;
 mod write;
 
 use std::{path::Path, time::Duration};

@@ -107,11 +107,15 @@ pub fn numbers(run: &RunDocument) -> Vec<Number> {
     if let Some((bytes, from)) = run.highest_bytes.zip(run.highest_from) {
         peak.text = Language::English.highest(bytes, from);
     }
+    let mut kills = count("OOM kills", Word::OomKills, "oom_kills", run.oom_kills);
+    if let Some(counted) = run.oom_kills {
+        kills.text = Language::English.kills_counted(counted, run.oom_kills_repeated);
+    }
     let mut all = vec![
         peak,
         bytes("limit", Some(Word::Limit), "limit_bytes", run.limit_bytes, "none"),
         count("limit hits", Word::LimitHits, "limit_hits", run.limit_hits),
-        count("OOM kills", Word::OomKills, "oom_kills", run.processes_killed()),
+        kills,
         bytes("usage at the end", Some(Word::Usage), "usage_bytes", run.usage_bytes, "–"),
         bytes("of it file cache", Some(Word::Cache), "reclaimable_bytes", run.reclaimable_bytes, "–"),
         bytes("swapped out", Some(Word::Swap), "swap_bytes", run.swap_bytes, "–"),

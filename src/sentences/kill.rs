@@ -48,6 +48,14 @@ impl Language {
         format!("{} held {}, {how}", self.process(&who.name, who.pid, who.host_pid), size(who.held))
     }
 
+    /// How many OOM kills there were, beside their name: `3`, or `2, counted 3 times` where the kernel counted a process again.
+    pub fn kills_counted(self, kills: u64, repeated: u64) -> String {
+        match repeated {
+            0 => kills.to_string(),
+            _ => format!("{}, counted {kills} times", kills.saturating_sub(repeated)),
+        }
+    }
+
     /// A kill, or several in quick succession, as a line of the log.
     pub(super) fn kill(
         self,

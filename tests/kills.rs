@@ -306,8 +306,8 @@ fn a_group_kill_is_one_story_that_names_everybody() {
     if !kernel_tier("a_group_kill_is_one_story_that_names_everybody") {
         return;
     }
-    let script =
-        format!("sleep 1000 & sleep 1001 & sleep 0.3; {SANDTOP} worker fill 100M --rate 100M; sleep 1000; echo alive");
+    // A shell that waits starts nobody while sandtop kills on v1.
+    let script = format!("sleep 1000 & sleep 1001 & sleep 0.3; {SANDTOP} worker fill 100M --rate 100M; wait; echo alive");
     for _ in 0..times(10) {
         let ended = Sandtop::run("-m 40M --oom group").sh(&script).go();
         assert_eq!((ended.outcome(), ended.out.contains("alive")), ("oom_killed", false), "{}", ended.err);

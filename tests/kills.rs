@@ -307,7 +307,8 @@ fn a_group_kill_is_one_story_that_names_everybody() {
         return;
     }
     // A shell that waits starts nobody while sandtop kills on v1.
-    let script = format!("sleep 1000 & sleep 1001 & sleep 0.3; {SANDTOP} worker fill 100M --rate 100M; wait; echo alive");
+    let script =
+        format!("sleep 1000 & sleep 1001 & sleep 0.3; {SANDTOP} worker fill 100M --rate 100M; wait; echo alive");
     for _ in 0..times(10) {
         let ended = Sandtop::run("-m 40M --oom group").sh(&script).go();
         assert_eq!((ended.outcome(), ended.out.contains("alive")), ("oom_killed", false), "{}", ended.err);
@@ -357,8 +358,8 @@ fn shared_memory_that_the_kill_freed_is_not_said_to_be_there_still() {
     if !kernel_tier(test) || !has(test, "python3") {
         return;
     }
-    if emulated() && !is_v2() {
-        return not_here(test); // `shmem_bytes` was null in the story of 6.1 on v1; why is not known yet
+    if emulated() && !is_v2() && times(10) != 10 {
+        return not_here(test); // Python takes half a minute there; it passes under --full
     }
     let fill = "import mmap; m=mmap.mmap(-1, 200<<20)\nfor n in range(0, 200<<20, 4096): m[n]=1";
     let file = "f=open('/dev/shm/x','wb')\nwhile True: f.write(bytes(1<<20)); f.flush()";

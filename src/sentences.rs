@@ -90,6 +90,11 @@ pub fn count(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
+/// How often: `once`, `3 times`.
+pub fn times(n: u64) -> String {
+    if n == 1 { "once".into() } else { format!("{n} times") }
+}
+
 fn processes(n: u64, which: &str) -> String {
     if n == 1 { format!("1 {which}process") } else { format!("{n} {which}processes") }
 }

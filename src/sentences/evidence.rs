@@ -1,6 +1,6 @@
 //! What the verdict of a run rests on: facts, each with the place that it is from.
 
-use super::{Language, Word, count, signal_name};
+use super::{Language, Word, count, signal_name, times};
 use crate::{
     event::{Status, Stopped},
     session::{Run, Source},
@@ -37,7 +37,11 @@ impl Language {
             facts.push((format!("the last signal that sandtop sent it: {}", signal_name(signal)), "sandtop".into()));
         }
         if let Some(hits) = run.limit_hits() {
-            facts.push((times(hits), file(Word::LimitHits)));
+            let met = match hits {
+                0 => "the limit was never met".into(),
+                hits => format!("the limit was met {}", times(hits)),
+            };
+            facts.push((met, file(Word::LimitHits)));
         }
         if let Some(kills) = run.oom_kills() {
             let twice = match run.stories.repeated() {
@@ -74,13 +78,5 @@ impl Language {
             }
             None => ("the main process did not end as an OOM kill ends one".into(), source(Source::WaitStatus)),
         })
-    }
-}
-
-fn times(n: u64) -> String {
-    match n {
-        0 => "the limit was never met".into(),
-        1 => "the limit was met once".into(),
-        n => format!("the limit was met {n} times"),
     }
 }

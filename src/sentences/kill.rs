@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Language, count, duration, moment};
+use super::{Language, count, duration, moment, times};
 use crate::{
     event::{Above, Asker, Charged, Controller, Killer, Scope, Victim},
     session::{GroupKill, InLine, PassedOver, Run, Source, Story, Who},
@@ -52,7 +52,7 @@ impl Language {
     pub fn kills_counted(self, kills: u64, repeated: u64) -> String {
         match repeated {
             0 => kills.to_string(),
-            _ => format!("{}, counted {kills} times", kills.saturating_sub(repeated)),
+            _ => format!("{}, counted {}", kills.saturating_sub(repeated), times(kills)),
         }
     }
 

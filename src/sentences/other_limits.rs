@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Language, count, duration};
+use super::{Language, duration, times};
 use crate::{result::OtherLimitsDocument, units::size};
 
 impl Language {
@@ -24,20 +24,20 @@ impl Language {
         if let Some(hits) = positive(met.soft_limit_hits) {
             let limit = met.soft_limit_bytes.map_or(String::new(), |bytes| format!(" of {}", size(bytes)));
             let waited = met.soft_limit_waited_seconds.map_or(String::new(), |s| format!(", waited {}", time(s)));
-            told.push(format!("slowed down by its soft limit{limit}: {}{waited}", count(hits, "time")));
+            told.push(format!("slowed down by its soft limit{limit}: {}{waited}", times(hits)));
         }
         if let Some(refused) = positive(met.pids_refused) {
             let own = met.pids_refused_own.unwrap_or(0);
             if own > 0 {
-                told.push(format!("{} was met {}", self.pids_limit(met.pids_limit), count(own, "time")));
+                told.push(format!("{} was met {}", self.pids_limit(met.pids_limit), times(own)));
             }
             if refused > own {
-                told.push(format!("{} was met {}", self.pids_limit(None), count(refused - own, "time")));
+                told.push(format!("{} was met {}", self.pids_limit(None), times(refused - own)));
             }
         }
         if let Some(periods) = positive(met.cpu_throttled) {
             let waited = met.cpu_throttled_seconds.map_or(String::new(), |s| format!(", waited {}", time(s)));
-            told.push(format!("its CPU quota was used up {}{waited}", count(periods, "time")));
+            told.push(format!("its CPU quota was used up {}{waited}", times(periods)));
         }
         told
     }
@@ -73,7 +73,7 @@ mod tests {
         };
         assert_eq!(told(pids.clone()), "the limit of 40 processes and threads was met 7 times");
         let elsewhere = OtherLimitsDocument { pids_refused_own: Some(0), pids_refused: Some(1), ..pids };
-        assert_eq!(told(elsewhere), "a limit of processes, ours or one above, was met 1 time");
+        assert_eq!(told(elsewhere), "a limit of processes, ours or one above, was met once");
         let slowed = OtherLimitsDocument {
             cpu_throttled: Some(12),
             cpu_throttled_seconds: Some(0.5),

@@ -42,7 +42,7 @@ const BEARING: [&str; 12] = [
 
 /// Whether a process of this name is one whose environment says something of its heap.
 pub fn reads_environment(name: &str) -> bool {
-    matches!(name, "java" | "node" | "MainThread")
+    matches!(name, "java" | "node" | "MainThread" | "node-MainThread")
 }
 
 /// What a process is called by its users whose heap has a ceiling even where nothing says one; `None` for all others.
@@ -50,7 +50,7 @@ pub fn program(name: &str, command: &str) -> Option<&'static str> {
     let called = command.split(' ').next()?.rsplit('/').next()?;
     match (name, called) {
         ("java", _) => Some("java"),
-        ("node" | "MainThread", "node") => Some("node"),
+        ("node" | "MainThread" | "node-MainThread", "node") => Some("node"),
         _ => None,
     }
 }
@@ -154,7 +154,11 @@ fn java(options: &[&str], all: bool, limit: Limit) -> Option<Heap> {
         ),
         false => {
             let by = if default { ", its default" } else { "" };
-            heap(share(most).max(JAVA_SMALL), format!("{most} % of the limit at its start{by}"))
+            let by = format!("{most} % of the limit at its start{by}");
+            match share(most) < JAVA_SMALL {
+                true => heap(JAVA_SMALL, format!("the least that a JVM takes by itself, above {by}")),
+                false => heap(share(most), by),
+            }
         }
     }
 }

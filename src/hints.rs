@@ -27,7 +27,9 @@ const GAIN_RIGHTS: [&str; 5] = ["sudo", "su", "pkexec", "doas", "sg"];
 /// What to say before the command starts.
 pub fn before(argv: &[String], allow_new_privs: bool) -> Vec<String> {
     let name = name(argv);
-    if name == "podman" && !argv.iter().any(|a| a == "--remote" || a == "-r") {
+    // podman's own options stand before its command; what follows may be the container's.
+    let own = argv.iter().skip(1).take_while(|word| word.starts_with('-'));
+    if name == "podman" && !own.into_iter().any(|word| ["--remote", "--remote=true", "-r"].contains(&word.as_str())) {
         return Vec::new(); // without a daemon its containers are its own children
     }
     if let Some((_, instead)) = ELSEWHERE.iter().find(|(n, _)| *n == name) {
@@ -47,13 +49,14 @@ pub fn before(argv: &[String], allow_new_privs: bool) -> Vec<String> {
 pub fn sized_at_start(name: &str, command: &str) -> Option<String> {
     let by = match name {
         "java" => "by the limit, or by -Xmx",
-        "node" | "MainThread" if command.split(' ').next().is_some_and(|first| first.ends_with("node")) => {
+        "node" | "MainThread" | "node-MainThread"
+            if command.split(' ').next().is_some_and(|first| first.ends_with("node")) =>
+        {
             "by the limit, or by --max-old-space-size"
         }
-        _ if command.contains("GOMEMLIMIT=") => "by GOMEMLIMIT",
         _ => return None,
     };
-    let name = if name == "MainThread" { "node" } else { name };
+    let name = if name.ends_with("MainThread") { "node" } else { name };
     Some(format!("{name} sized its heap at its start ({by}): a lower limit will not make it collect"))
 }
 
@@ -127,11 +130,16 @@ fn not_found(argv: &[String]) -> Option<String> {
                 .into(),
         ),
         "stress-ng" => Some("install it: apt install stress-ng, dnf install stress-ng".into()),
-        name if argv.len() == 1 && name.contains(' ') => {
-            Some("a whole line is for a shell: sandtop run -- sh -c 'LINE'".into())
-        }
+        _ if is_a_line(argv) => Some("a whole line is for a shell: sandtop run -- sh -c 'LINE'".into()),
         _ => None,
     }
+}
+
+/// Whether the only word is a line of several, as a shell takes it: `cat /etc/passwd`.
+fn is_a_line(argv: &[String]) -> bool {
+    let [line] = argv else { return false };
+    // A program whose path has a space in it is named by its path.
+    line.split_once(' ').is_some_and(|(first, _)| !first.contains('/') || Path::new(first).is_file())
 }
 
 fn name(argv: &[String]) -> String {
@@ -161,6 +169,7 @@ mod tests {
             assert!(said.len() == 1 && said[0].contains("use instead"), "{line}: {said:?}");
         }
         assert_eq!(before(&argv("podman run x"), false), Vec::<String>::new());
+        assert_eq!(before(&argv("podman run alpine ls -r"), false), Vec::<String>::new());
         assert_eq!(before(&argv("stress -m 1"), false), Vec::<String>::new());
     }
 
@@ -178,12 +187,25 @@ mod tests {
             ("java", "java -jar x.jar"),
             ("node", "/usr/bin/node server.js"),
             ("MainThread", "node server.js"),
-            ("env", "env GOMEMLIMIT=50MiB ./server"),
+            ("node-MainThread", "node server.js"),
         ] {
             assert!(sized_at_start(name, command).unwrap().contains("will not make it collect"), "{command}");
         }
         assert_eq!(sized_at_start("python3", "python3 node.py"), None);
+        // Of the program that reads it nothing shows it: only a shell's words do.
+        assert_eq!(sized_at_start("sh", "sh -c GOMEMLIMIT=50MiB ./server"), None);
         assert_eq!(sized_at_start("MainThread", "something else"), None);
+    }
+
+    #[test]
+    fn a_whole_line_is_known_whatever_its_words_are() {
+        let said = |line: &str| not_found(&[line.to_string()]);
+        for line in ["ls -l", "cat /etc/passwd", "/bin/sh -c true"] {
+            assert!(said(line).is_some_and(|text| text.starts_with("a whole line")), "{line}");
+        }
+        for line in ["/opt/My Program/run", "no-such-program"] {
+            assert_eq!(said(line), None, "{line}");
+        }
     }
 
     #[test]

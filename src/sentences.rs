@@ -328,8 +328,9 @@ impl Language {
         let swapped = self.swapped(&SwappingDocument::of(run)).map_or(String::new(), |said| format!(", {said}"));
         let stalled = self.stalled_for(run.stalls.total());
         let other = self.other_limits(&OtherLimitsDocument::of(run));
+        let paused = self.stood_paused(run.pauses.total(run.at));
         let averted = self.averted(run.pauses.averted());
-        let other: String = other.into_iter().chain(averted).map(|met| format!("; {met}")).collect();
+        let other: String = other.into_iter().chain(paused).chain(averted).map(|met| format!("; {met}")).collect();
         format!("{how}; {peak}{swapped}{hits}{stalled}{other}; exit code {code}")
     }
 }

@@ -320,3 +320,23 @@ fn a_node_that_filled_its_default_heap_is_told_that_it_has_a_ceiling() {
         assert!(ended.err.contains("node's heap has a ceiling of its own"), "{}", ended.err);
     }
 }
+
+#[test]
+fn a_jvm_that_was_asked_to_end_is_not_said_to_have_filled_its_heap() {
+    let test = "a_jvm_that_was_asked_to_end_is_not_said_to_have_filled_its_heap";
+    if !kernel_tier(test) || !has(test, "java") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let program = "class Hold { public static void main(String[] a) throws Exception { byte[] held = new byte[60 << 20]; \
+         java.util.Arrays.fill(held, (byte) 1); System.out.println(\"ready\"); Thread.sleep(100000); } }";
+    std::fs::write(dir.path().join("Hold.java"), program).unwrap();
+    let child = Sandtop::run("-m 400M").dir(dir.path()).cmd(["java", "-Xmx80m", "Hold.java"]).start();
+    let group = child.group();
+    let usage = if is_v2() { "memory.current" } else { "memory.usage_in_bytes" };
+    wait_for("the heap to be filled", || (number(&group, usage) > 100 << 20).then_some(()));
+    child.signal(Signal::SIGTERM);
+    let ended = child.wait();
+    assert_eq!((ended.code, ended.outcome()), (143, "stopped_by_user"), "{}", ended.err);
+    assert!(!ended.err.contains("heap ends at") && !ended.err.contains("ceiling"), "{}", ended.err);
+}

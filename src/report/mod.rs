@@ -4,7 +4,7 @@
 
 pub mod again;
 mod cast;
-mod caution;
+pub(crate) mod caution;
 mod csv;
 mod drive;
 mod html;

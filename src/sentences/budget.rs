@@ -49,6 +49,7 @@ impl Language {
     pub fn between(self, least: u64, most: Option<u64>) -> String {
         match most {
             None => format!("at least {}", size(least)),
+            Some(most) if least == 0 && most > 0 => format!("at most {}", size(most)),
             Some(most) if most.saturating_sub(least) < NOT_WORTH_A_WORD => size(least),
             Some(most) => format!("{} to {}", size(least), size(most)),
         }

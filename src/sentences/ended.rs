@@ -63,7 +63,8 @@ impl Language {
                 (format!("{how}{why}{lost}"), if danger { Weight::Danger } else { weight })
             }
         };
-        if ended.left_behind > 0 {
+        // Who was taken with the main process was not left behind by it.
+        if ended.left_behind > 0 && !run.was_taken_whole() {
             let was = if ended.left_behind == 1 { "was" } else { "were" };
             text += &format!("; {} {was} left behind, and killed", processes(u64::from(ended.left_behind), ""));
         }

@@ -107,7 +107,7 @@ impl Language {
     }
 
     /// Why the OOM killer came, at the end of a sentence about how a run ended; nothing where it came for the sandbox's own limit.
-    pub(super) fn not_ours(self, scope: Option<&Scope>) -> String {
+    pub fn not_ours(self, scope: Option<&Scope>) -> String {
         match scope {
             Some(Scope::Above { group }) => format!(" (the limit of {group} above was met)"),
             Some(Scope::Machine) => " (the whole machine had run out of memory)".into(),
@@ -211,7 +211,7 @@ impl Language {
 
     /// Where the limit went, part by part and each page once, and what of each part the kill gave back.
     fn charged(self, story: &Story) -> Option<String> {
-        let (before, _) = story.charged?;
+        let (before, _) = story.charged_then()?;
         let after = story.charged_after.map(|(_, charged)| charged);
         let part = |name: &str, of: fn(&Charged) -> Option<u64>, detail: String| {
             let (then, now) = (of(&before)?, after.as_ref().and_then(of));
@@ -266,7 +266,7 @@ impl Language {
     /// Shared memory that the kill did not free.
     fn shared(self, story: &Story) -> Option<String> {
         let worth = |shared: &u64| *shared >= WORTH && *shared >= story.before.usage / 10;
-        let before = story.charged?.0.shmem.filter(worth)?;
+        let before = story.charged_then()?.0.shmem.filter(worth)?;
         match story.shmem_left() {
             None => Some(format!("whether the {} of shared memory and tmpfs were freed was not seen", size(before))),
             Some(left) => Some(left).filter(worth).map(|left| {

@@ -74,8 +74,10 @@ impl Run {
     /// What is to be said of an end that surprises.
     pub fn hint(&self) -> Option<String> {
         let (argv, status) = (&self.started.argv, &self.ended.as_ref()?.1.status);
-        let killed = matches!(self.outcome(), Some(Outcome::OomKilled | Outcome::OomSurvived));
+        let killed = self.oom_kills().unwrap_or(0) > 0;
         let heap = match self.heap() {
+            // Who was asked to end did not end for want of room.
+            _ if self.ended_by() != Some(EndedBy::Itself) => OwnHeap::Roomy,
             Some((row, heap)) if heap.is_nearly(row.process.usage.rss) => OwnHeap::Full(heap),
             // Where nothing says it a JVM takes a quarter or a half of the limit, and V8 a half.
             None if self.limit.bytes().is_some_and(|limit| self.peak > limit / 5) => {

@@ -7,6 +7,9 @@ use crate::{
     units::Limit,
 };
 
+/// What a victim takes within this much, in bytes, a sample may lack and still tell how it stood.
+const SAMPLED_JUST_BEFORE: u64 = 1 << 20;
+
 /// What follows a kill: until then a victim's memory is given back, once it is dead.
 pub(super) const AFTERMATH: Duration = Duration::from_millis(100);
 
@@ -152,9 +155,17 @@ impl Story {
         }
     }
 
+    /// What usage consisted of when memory ran out; `None` where all that is known is a sample from before the victim had what it held.
+    pub fn charged_then(&self) -> Option<(Charged, Source)> {
+        let held = self.who.as_ref().map_or(0, |(who, _)| who.held);
+        let sampled = |of: &Charged| of.anon.unwrap_or(0).saturating_add(of.shmem.unwrap_or(0));
+        let old = |of: &Charged| sampled(of).saturating_add(SAMPLED_JUST_BEFORE) < held;
+        self.charged.filter(|(of, source)| *source != Source::Samples || !old(of))
+    }
+
     /// Shared memory that is still charged after the kill, in bytes; `None` where that was not seen.
     pub fn shmem_left(&self) -> Option<u64> {
-        let before = self.charged?.0.shmem?;
+        let before = self.charged_then()?.0.shmem?;
         Some(self.charged_after?.1.shmem?.min(before))
     }
 }

@@ -152,6 +152,11 @@ impl Brink {
         self.look
     }
 
+    /// A reading failed: the next is tried later.
+    pub fn look_later(&mut self, now: Instant) {
+        self.look = Some(now + LOOK_LATE);
+    }
+
     /// Whether such a usage is a reason to look now, where none is planned.
     pub fn is_near(&self, usage: u64, limit: Limit) -> bool {
         self.on && self.look.is_none() && brink_of(limit).is_some_and(|mark| usage >= mark)

@@ -51,7 +51,7 @@ impl Live {
             return;
         }
         self.group.warned();
-        let Ok(close) = self.group.closeness() else { return };
+        let Ok(close) = self.group.closeness() else { return self.brink.look_later(now) };
         match self.brink.judge(now, limit, &close) {
             Step::Stay => {}
             Step::Resume if self.brink.is_trying() => {
@@ -78,6 +78,9 @@ impl Live {
                     self.pause(pause, now, out);
                 }
                 if let Err(e) = frozen {
+                    if !close.at_limit && !self.frozen_by_user {
+                        let _ = self.group.freeze(false); // a reclaim before it may have stopped the workload
+                    }
                     self.tell_once(Note::Hint { text: e.to_string() }, out);
                 }
             }
@@ -92,6 +95,7 @@ impl Live {
         {
             out.push(Event::Note(Note::Hint { text: e.to_string() }));
         }
+        self.settings.tell(&*self.group, out); // the reclaim was told while all stood still
         Some(trial)
     }
 
@@ -131,10 +135,13 @@ impl Live {
         if self.policy == OomPolicy::Pause {
             self.lift_pause(); // who meets the limit now is killed, as without a pause
         }
+        let tried = self.thaw_trial(now, out).is_some(); // nobody froze it
         match self.is_paused() {
             true => self.frozen_by_user = false,
             // Whoever froze it.
-            false if self.frozen_by_user || self.group.settings().frozen == Some(true) => self.freeze(false, out),
+            false if self.frozen_by_user || !tried && self.group.settings().frozen == Some(true) => {
+                self.freeze(false, out);
+            }
             false => {}
         }
         self.go_on(Resume::Ending, now, out);

@@ -99,10 +99,15 @@ impl Run {
             return;
         }
         let from = last.at.saturating_sub(AFTERMATH);
+        // The kernel's dump lists all that stood there: who is not in it had ended before, and was only seen to be dead by then.
+        let (line, source) = &last.line;
+        let table = (*source == Source::KernelLog && last.more == 0 && !line.is_empty())
+            .then(|| line.iter().map(|of| of.host_pid).collect::<Vec<_>>());
         for row in self.processes.values() {
             let Process { host_pid, pid, ref name, .. } = row.process;
             let named = last.is_of(host_pid) || earlier.iter().any(|story| story.is_of(host_pid));
-            if row.died.is_none_or(|died| died >= from) && !named {
+            let stood_there = table.as_ref().is_none_or(|table| table.contains(&host_pid));
+            if row.died.is_none_or(|died| died >= from) && !named && stood_there {
                 take_other(last, Other { host_pid, pid, name: name.clone(), held: row.process.usage.anon });
             }
         }

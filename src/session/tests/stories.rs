@@ -313,3 +313,86 @@ fn a_process_that_the_kernel_counts_twice_is_one_wherever_kills_are_told() {
     let document = crate::result::run_document(run, session);
     assert_eq!((document.oom_kills, document.oom_kills_repeated, document.processes_killed()), (Some(3), 1, Some(2)));
 }
+
+/// A dump of the victim 501 for a limit, with these processes in its table.
+fn dump_of(scope: Scope, table: &[i32]) -> Event {
+    let row = |host_pid: &i32| Tabled {
+        host_pid: *host_pid,
+        pid: None,
+        name: "fill".into(),
+        rss: 40 * M,
+        page_tables: 0,
+        swap: 0,
+        oom_score_adj: 0,
+        exiting: false,
+    };
+    Event::OomDump(Box::new(OomDump {
+        host_pid: 501,
+        scope,
+        asker: None,
+        usage: Some(60 * M),
+        limit: Some(60 * M),
+        limit_hits: None,
+        table: table.iter().map(row).collect(),
+        left_out: 0,
+        charged: None,
+    }))
+}
+
+#[test]
+fn who_had_ended_before_a_group_kill_was_not_killed_with_the_victim() {
+    let mut story = logged();
+    let started = Started { kernel_log: true, oom: OomPolicy::Group, ..Started::plain(Controller::V1) };
+    story.then(0, Event::Started(Box::new(Started { run: 2, ..started })));
+    story.then(1, Event::Running { pid: 2, host_pid: Some(500) });
+    let ended = process(503, 500, "sleep", M);
+    story.then(1, born(vec![process(500, 1, "sh", M), process(501, 500, "fill", 40 * M), ended]));
+    story.sample(60 * M, 1, 1);
+    story.then(1, dump_of(Scope::Own, &[500, 501])).then(1, victim(501, "fill", None));
+    // Only now is it seen that the first had ended, as all others did.
+    story.then(1, Event::Processes(ProcessChanges { died: vec![500, 501, 503], ..ProcessChanges::default() }));
+    story.end(Status::Signalled(9), Some(Stopped::OomGroup));
+    let [told] = story.run().stories.told() else { panic!("one story") };
+    assert!(told.is_of(500) && told.is_of(501) && !told.is_of(503), "{told:#?}");
+    // Who was taken with the main process was not left behind by it.
+    let run = story.run();
+    let words = crate::sentences::Language::English;
+    let left = |n| {
+        let mut run = run.clone();
+        run.ended.as_mut().expect("an end").1.left_behind = n;
+        words.ended(&run).0
+    };
+    assert!(left(1).contains("all of the workload with it"), "{}", left(1));
+    assert_eq!(left(1), left(0));
+}
+
+#[test]
+fn a_sample_from_before_the_victim_grew_does_not_tell_where_the_limit_went() {
+    for (anon, told) in [(39 * M, true), (20 * M, false)] {
+        let mut story = logged();
+        let stat = Some(MemoryStat { anon, ..MemoryStat::default() });
+        let sample = |usage, kills| Sample {
+            usage,
+            peak: Some(60 * M),
+            limit_hits: Some(1),
+            oom_kills: Some(kills),
+            stat,
+            ..Sample::default()
+        };
+        story.then(1, Event::Sample(sample(anon, 0))).then(1, Event::Sample(sample(M, 1)));
+        story.then(1, victim(501, "fill", None));
+        let [kill] = story.run().stories.told() else { panic!("one story") };
+        assert_eq!(kill.charged_then().is_some(), told, "{kill:#?}");
+    }
+}
+
+#[test]
+fn a_limit_above_that_killed_is_what_a_take_away_cautions_of() {
+    let mut story = logged();
+    story.then(1, born(vec![process(500, 1, "sh", M), process(501, 500, "fill", 40 * M)])).sample(40 * M, 0, 1);
+    story.then(1, dump_of(Scope::Above { group: "/jobs".into() }, &[500, 501])).then(1, victim(501, "fill", None));
+    story.end(Status::Exited(1), None);
+    let said = crate::report::caution::said(story.run(), &story.session).join("\n");
+    assert!(said.contains("(the limit of /jobs above was met): the limit of 60M was not what killed"), "{said}");
+    assert!(!said.contains("It needs more than that"), "{said}");
+}

@@ -340,8 +340,12 @@ fn memory_of_the_kernels_own_is_told_beside_that_of_the_processes() {
     }
     // Sockets whose data nobody reads.
     let script = "import socket\nkept=[]\nwhile True:\n a,b=socket.socketpair()\n a.setblocking(False)\n kept.append((a,b))\n try:\n  while True: a.send(bytes(4096))\n except BlockingIOError: pass";
-    let ended = Sandtop::run("-m 40M --pids-limit 50 --timeout 20").cmd(["python3", "-c", script]).go();
-    assert_eq!(ended.outcome(), "oom_killed", "{}", ended.err);
+    // The kernel's dump has the numbers of that instant; it prints ten of all groups in five seconds, so that the next may be had.
+    let ended = wait_for("a kill with a dump", || {
+        let ended = Sandtop::run("-m 40M --pids-limit 50 --timeout 20").cmd(["python3", "-c", script]).go();
+        assert_eq!(ended.outcome(), "oom_killed", "{}", ended.err);
+        (stories(&ended).last()?["charged"]["source"] == "kernel_log").then_some(ended)
+    });
     let story = stories(&ended).last().expect("a story");
     let of = |name: &str| story["charged"][name].as_u64().unwrap_or(0);
     assert!(of("kernel_bytes") > 15 * M, "{story:#}");

@@ -43,6 +43,33 @@ pub struct Sample {
     pub code: Option<CodeFaults>,
 }
 
+impl Sample {
+    /// With what the one before told that this one does not tell again, as if that had not been taken.
+    pub fn after(self, before: Sample) -> Sample {
+        let other_limits = match (self.other_limits, before.other_limits) {
+            // That a limit of processes was met is told by how many there were.
+            (Some(mut now), Some(before)) => {
+                now.pids_current = now.pids_current.max(before.pids_current);
+                Some(now)
+            }
+            (now, before) => now.or(before),
+        };
+        Sample {
+            // The highest since the sample before; where this one told none, it was at least its own usage.
+            peak: before.peak.map(|peak| peak.max(self.peak.unwrap_or(self.usage))).or(self.peak),
+            stat: self.stat.or(before.stat),
+            swap: self.swap.or(before.swap),
+            pressure: self.pressure.or(before.pressure),
+            swap_free: self.swap_free.or(before.swap_free),
+            unreclaimable: self.unreclaimable.or(before.unreclaimable),
+            swapping: self.swapping.or(before.swapping),
+            code: self.code.or(before.code),
+            other_limits,
+            ..self
+        }
+    }
+}
+
 /// What processes fetched back of their own code, between looks at each: counts. The sandbox's
 /// processes are looked at only while its limit is met and pages come back from the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

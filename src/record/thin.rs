@@ -283,23 +283,7 @@ impl Held {
         match event {
             Event::Sample(sample) => {
                 if let Some(before) = self.sample.take() {
-                    // The highest since the sample before; where this one told none, it was at least its own usage.
-                    sample.peak = before.peak.map(|peak| peak.max(sample.peak.unwrap_or(sample.usage))).or(sample.peak);
-                    sample.stat = sample.stat.or(before.stat);
-                    sample.swap = sample.swap.or(before.swap);
-                    sample.pressure = sample.pressure.or(before.pressure);
-                    sample.swap_free = sample.swap_free.or(before.swap_free);
-                    sample.unreclaimable = sample.unreclaimable.take().or(before.unreclaimable);
-                    sample.swapping = sample.swapping.take().or(before.swapping);
-                    sample.code = sample.code.or(before.code);
-                    sample.other_limits = match (sample.other_limits.take(), before.other_limits) {
-                        // That a limit of processes was met is told by how many there were.
-                        (Some(mut now), Some(before)) => {
-                            now.pids_current = now.pids_current.max(before.pids_current);
-                            Some(now)
-                        }
-                        (now, before) => now.or(before),
-                    };
+                    *sample = std::mem::take(sample).after(before);
                 }
             }
             Event::Processes(changes) => {

@@ -8,7 +8,7 @@ use std::{
 use super::{live::Live, outbox::Outbox};
 use crate::{
     cgroup::{self, Detail},
-    event::{Asker, Charged, Event, Killer, Note, OomDump, Scope, Status, Tabled, Victim},
+    event::{Asker, Charged, Event, Killer, Note, OomDump, Sample, Scope, Status, Tabled, Victim},
     oom::{Constraint, Dump, KernelLog, Killed, Said, TableRow},
     units::page_size,
 };
@@ -123,16 +123,24 @@ impl Live {
         let is_kill = |said: &Said| matches!(said, Said::Killed(_));
         if said.iter().any(is_kill) {
             // What is read is what was counted, once nothing comes while the counter is read.
+            let mut read: Option<Sample> = None;
             for _ in 0..AGAIN {
                 let Ok(sample) = self.group.sample(Detail::Full) else { break };
+                // What a reading tells once, as the highest usage since the one before, the next does not tell again.
+                let sample = read.take().into_iter().fold(sample, Sample::after);
                 let (counted, more) = (sample.oom_kills.unwrap_or(0), log.drain());
                 let is_all = !more.iter().any(is_kill);
                 said.extend(more);
                 if is_all {
                     self.unclaimed.count(Instant::now(), counted);
-                    out.push(Event::Sample(sample)); // what follows from it waits for the next one
+                }
+                read = Some(sample);
+                if is_all {
                     break;
                 }
+            }
+            if let Some(sample) = read {
+                out.push(Event::Sample(sample)); // what follows from it waits for the next one
             }
         }
         let group = self.group.path();

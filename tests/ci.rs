@@ -87,7 +87,7 @@ fn a_budget_is_not_exceeded_by_file_cache_whoever_read_the_file_before() {
         let file = fs::File::open(&big).unwrap();
         nix::fcntl::posix_fadvise(&file, 0, 0, nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
     };
-    for (forgotten, limit) in [(true, "300M"), (false, "300M"), (true, "100M")] {
+    let judged = |forgotten: bool, limit: &str| {
         if forgotten {
             forget();
         }
@@ -97,11 +97,18 @@ fn a_budget_is_not_exceeded_by_file_cache_whoever_read_the_file_before() {
         assert!(ended.number("unreclaimable_peak_bytes") < 20 * M, "{what}");
         let bound = ended.field("unreclaimable_peak_bound_bytes").as_u64();
         assert_eq!(ended.field("budget")["proven"], bound.is_some_and(|bound| bound <= 50 * M), "{what}");
-        // Without a reclaim nothing is left open, where the kernel keeps the highest usage of each interval.
-        if limit == "300M" && (!is_v2() || ended.field("settings")["can"]["peak_reset"] == true) {
-            assert!(bound.is_some_and(|bound| bound <= 50 * M), "{what}: {:?}", ended.json);
-        }
+        ended
+    };
+    for forgotten in [true, false] {
+        // Without a reclaim nothing is left open, where the kernel keeps the highest usage of each interval, and where samples are as close as they
+        // should be: on a busy machine one can come so late that 50M were read since the one before.
+        wait_for("a run that is proven", || {
+            let ended = judged(forgotten, "300M");
+            let keeps = !is_v2() || ended.field("settings")["can"]["peak_reset"] == true;
+            (!keeps || ended.field("budget")["proven"] == true).then_some(())
+        });
     }
+    judged(true, "100M");
     forget();
     let peak = Sandtop::run("-m 300M --budget 50M --budget-of peak").sh(&read).go();
     assert_eq!((peak.code, peak.field("budget")["of"].as_str()), (123, Some("peak")), "{}", peak.err);

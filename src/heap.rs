@@ -40,17 +40,22 @@ const BEARING: [&str; 12] = [
     "@",
 ];
 
+/// What node's main thread, and so its process, is called: by its program, and since it names its
+/// threads.
+const NODE_NAMES: [&str; 3] = ["node", "MainThread", "node-MainThread"];
+
 /// Whether a process of this name is one whose environment says something of its heap.
 pub fn reads_environment(name: &str) -> bool {
-    matches!(name, "java" | "node" | "MainThread" | "node-MainThread")
+    name == "java" || NODE_NAMES.contains(&name)
 }
 
-/// What a process is called by its users whose heap has a ceiling even where nothing says one; `None` for all others.
+/// What a process is called by its users whose heap has a ceiling even where nothing says one;
+/// `None` for all others.
 pub fn program(name: &str, command: &str) -> Option<&'static str> {
     let called = command.split(' ').next()?.rsplit('/').next()?;
-    match (name, called) {
-        ("java", _) => Some("java"),
-        ("node" | "MainThread" | "node-MainThread", "node") => Some("node"),
+    match name {
+        "java" => Some("java"),
+        _ if NODE_NAMES.contains(&name) && called == "node" => Some("node"),
         _ => None,
     }
 }
@@ -242,6 +247,12 @@ mod tests {
             assert!((printed * M).abs_diff(told) < 2 * M, "{limit}, {percentage}: {told}, and it printed {printed}");
         }
         assert_eq!(of("java -XX:MinRAMPercentage=75 Fill", 100 * M), Some(75 * M));
+        let by = |command| ceiling("java", command, Some(&[]), Limit::Bytes(400 * M)).expect("a ceiling").by;
+        assert_eq!(
+            by("java -XX:MaxRAMPercentage=10 Fill"),
+            "the least that a JVM takes by itself, above 10 % of the limit at its start"
+        );
+        assert_eq!(by("java -XX:MaxRAMPercentage=75 Fill"), "75 % of the limit at its start");
     }
 
     #[test]

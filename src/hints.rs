@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::{
     event::{Status, Step},
-    heap::Heap,
+    heap::{self, Heap},
 };
 
 /// Programs that start their work in another process tree, which no limit of ours reaches, and what to use instead.
@@ -47,17 +47,12 @@ pub fn before(argv: &[String], allow_new_privs: bool) -> Vec<String> {
 
 /// What to say of a lower limit to a program that sized its heap at its start, by its name and command line: it will not collect more for it.
 pub fn sized_at_start(name: &str, command: &str) -> Option<String> {
-    let by = match name {
+    let program = heap::program(name, command)?;
+    let by = match program {
         "java" => "by the limit, or by -Xmx",
-        "node" | "MainThread" | "node-MainThread"
-            if command.split(' ').next().is_some_and(|first| first.ends_with("node")) =>
-        {
-            "by the limit, or by --max-old-space-size"
-        }
-        _ => return None,
+        _ => "by the limit, or by --max-old-space-size",
     };
-    let name = if name.ends_with("MainThread") { "node" } else { name };
-    Some(format!("{name} sized its heap at its start ({by}): a lower limit will not make it collect"))
+    Some(format!("{program} sized its heap at its start ({by}): a lower limit will not make it collect"))
 }
 
 /// What to say about an end that surprises.
@@ -78,7 +73,8 @@ pub enum OwnHeap<'a> {
     Full(&'a Heap),
     /// It had less.
     Roomy,
-    /// Nothing says where that is of this program ([`heap::program`](crate::heap::program)), and it had enough to have met one.
+    /// Nothing says where that is of this program ([`heap::program`]), and it had enough to have
+    /// met one.
     Unknown(&'static str),
 }
 
@@ -192,7 +188,7 @@ mod tests {
             assert!(sized_at_start(name, command).unwrap().contains("will not make it collect"), "{command}");
         }
         assert_eq!(sized_at_start("python3", "python3 node.py"), None);
-        // Of the program that reads it nothing shows it: only a shell's words do.
+        // A shell only names the variable; the program that reads it does not show it.
         assert_eq!(sized_at_start("sh", "sh -c GOMEMLIMIT=50MiB ./server"), None);
         assert_eq!(sized_at_start("MainThread", "something else"), None);
     }
@@ -224,8 +220,7 @@ mod tests {
 
     #[test]
     fn a_heap_is_blamed_where_it_was_full_and_not_for_whatever_else_went_wrong() {
-        let heap =
-            crate::heap::ceiling("node", "node --max-old-space-size=100 x.js", None, crate::units::Limit::Max).unwrap();
+        let heap = heap::ceiling("node", "node --max-old-space-size=100 x.js", None, crate::units::Limit::Max).unwrap();
         let said = |line: &str, status, killed, heap| sized_by_itself(&argv(line), &status, killed, heap);
         // V8 ends itself by SIGABRT.
         let full = said("node --max-old-space-size=100 x.js", Status::Signalled(6), false, OwnHeap::Full(&heap));

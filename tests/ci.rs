@@ -100,8 +100,10 @@ fn a_budget_is_not_exceeded_by_file_cache_whoever_read_the_file_before() {
         ended
     };
     for forgotten in [true, false] {
-        // Without a reclaim nothing is left open, where the kernel keeps the highest usage of each interval, and where samples are as close as they
-        // should be: on a busy machine one can come so late that 50M were read since the one before.
+        // Without a reclaim nothing is left open where the kernel keeps the highest usage of each
+        // interval and
+        // samples come in time: on a busy machine one can come so late that 50M were read since the
+        // one before.
         wait_for("a run that is proven", || {
             let ended = judged(forgotten, "300M");
             let keeps = !is_v2() || ended.field("settings")["can"]["peak_reset"] == true;

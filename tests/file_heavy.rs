@@ -14,10 +14,6 @@ use sandtop::{
 
 const M: u64 = 1 << 20;
 
-fn is_full() -> bool {
-    std::env::var_os("SANDTOP_TEST_FULL").is_some()
-}
-
 /// A program, its limit, what is to be here for it, what makes it ready, what is run, and whether that is in every run of the tests.
 type Program = (&'static str, &'static str, &'static [&'static str], &'static str, &'static str, bool);
 
@@ -152,12 +148,19 @@ fn dentries_and_inodes_are_reclaimed_and_not_paused_for() {
     let files = if emulated() { 12_000 } else { 30_000 };
     let limit = if emulated() { "20M" } else { "40M" };
     let script = format!("for i in range({files}): open(f'{}/{{i}}', 'w').close()", dir.path().display());
-    let ended = Sandtop::run(&format!("-m {limit} --oom pause --timeout 60")).cmd(["python3", "-c", &script]).go();
+    let recorded = tempfile::tempdir().unwrap();
+    let file = recorded.path().join("run.jsonl");
+    let options = format!("-m {limit} --oom pause --timeout 60 --record {}", file.display());
+    let ended = Sandtop::run(&options).cmd(["python3", "-c", &script]).go();
     assert_never_paused(&ended, "python3");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), files);
     if !is_v2() {
         assert!(ended.number("pauses_averted") > 0, "{}", ended.err);
     }
+    // That all stand still for a reclaim is no freeze that anybody set.
+    let recording = sandtop::record::read(&file).unwrap_or_else(|e| panic!("{e}"));
+    let frozen = |event: &Event| matches!(event, Event::Settings(settings) if settings.frozen == Some(true));
+    assert!(!recording.events.iter().any(|stamped| frozen(&stamped.event)), "{}", ended.err);
 }
 
 /// Looks for so many names that are not there, each remembered as a dentry, and touches a little memory now and then: who meets

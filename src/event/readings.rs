@@ -44,7 +44,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// With what the one before told that this one does not tell again, as if that had not been taken.
+    /// This sample as it would be if the one before had not been taken: with all that only that one
+    /// tells.
     pub fn after(self, before: Sample) -> Sample {
         let other_limits = match (self.other_limits, before.other_limits) {
             // That a limit of processes was met is told by how many there were.
@@ -55,7 +56,8 @@ impl Sample {
             (now, before) => now.or(before),
         };
         Sample {
-            // The highest since the sample before; where this one told none, it was at least its own usage.
+            // The highest since the sample before; where this one told none, it was at least its
+            // own usage.
             peak: before.peak.map(|peak| peak.max(self.peak.unwrap_or(self.usage))).or(self.peak),
             stat: self.stat.or(before.stat),
             swap: self.swap.or(before.swap),

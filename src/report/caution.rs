@@ -38,7 +38,7 @@ pub fn said(run: &Run, session: &Session) -> Vec<String> {
             "{} happened under lower limits, up to {highest}; under the last one, {limit}, none did.",
             count(killed, "OOM kill")
         ));
-    } else if killed > 0 && !words.not_ours(run.stories.scope().as_ref()).is_empty() {
+    } else if killed > 0 && run.stories.are_for_other_limits() {
         let whose = words.not_ours(run.stories.scope().as_ref());
         said.push(format!(
             "CAUTION: {}{whose}: the limit of {limit} was not what killed, and this run does not show what is needed; peak {peak}.",

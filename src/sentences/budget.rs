@@ -159,6 +159,13 @@ mod tests {
     }
 
     #[test]
+    fn what_may_have_been_in_use_is_not_said_to_have_been_nothing() {
+        let said = |least, most| Language::English.between(least, most);
+        assert_eq!(said(0, Some(500 << 10)), "at most 500K");
+        assert_eq!((said(0, Some(0)), said(5 << 20, Some(9 << 20))), ("0B".into(), "5M to 9M".into()));
+    }
+
+    #[test]
     fn a_budget_that_cannot_be_exceeded_is_said_to_be_pointless() {
         let m = 1 << 20;
         let said = |budget, limit| Language::English.pointless_budget(budget, limit);

@@ -48,7 +48,8 @@ impl Language {
         format!("{} held {}, {how}", self.process(&who.name, who.pid, who.host_pid), size(who.held))
     }
 
-    /// How many OOM kills there were, beside their name: `3`, or `2, counted 3 times` where the kernel counted a process again.
+    /// How many OOM kills there were, beside their name: `3`, or `2, counted 3 times` where the
+    /// kernel counted a process again.
     pub fn kills_counted(self, kills: u64, repeated: u64) -> String {
         match repeated {
             0 => kills.to_string(),

@@ -8,14 +8,17 @@ use crate::{
     units::size,
 };
 
-/// What a CPU charges at once, in bytes (`MEMCG_CHARGE_BATCH` in include/linux/memcontrol.h): a group with less room is full.
+/// What a CPU charges at once, in bytes: 64 pages, half of that in older kernels
+/// (`MEMCG_CHARGE_BATCH` in
+/// include/linux/memcontrol.h). A group with less room is full.
 const CHARGED_AT_ONCE: u64 = 64 * 4096;
 
 impl Language {
     /// That a workload was paused, as a line of the log.
     pub fn paused(self, pause: &Pause, worse: bool) -> (String, Weight) {
         let held = format!("{} of {} are unreclaimable", size(pause.unreclaimable), pause.limit);
-        // A charge that found the group full may have failed, and of those by the kernel itself (sockets, pipes) nobody sleeps.
+        // A charge that finds the group full may fail: for the kernel's own memory (sockets, pipes)
+        // nobody sleeps.
         let full = pause.limit.bytes().is_some_and(|limit| pause.usage.saturating_add(CHARGED_AT_ONCE) >= limit);
         let text = match (pause.at_limit, worse) {
             (false, _) if full => format!("paused at the limit: {held}; all processes are stopped"),
@@ -49,7 +52,8 @@ impl Language {
         (times > 0).then(|| format!("{} made room instead of a pause, stood still {stood}", count(times, "reclaim")))
     }
 
-    /// How often a run was paused, and how long it stood in all, as a part of a sentence; `None` where it was not.
+    /// How often a run was paused, and how long it stood in all, as a part of a sentence; `None`
+    /// where it was not.
     pub fn stood_paused(self, (pauses, stood): (u64, Duration)) -> Option<String> {
         let stood = duration(stood);
         (pauses > 0).then(|| format!("paused {}, for {stood}", times(pauses)))

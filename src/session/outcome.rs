@@ -88,7 +88,8 @@ impl Run {
         hints::at_end(argv, status).or_else(|| hints::sized_by_itself(argv, status, killed, heap))
     }
 
-    /// The program whose heap has a ceiling of its own even where nothing says so: the main process's, else that of the largest process.
+    /// The program whose heap has a ceiling of its own even where nothing says so: the main
+    /// process's, else that of the largest process.
     fn with_own_heap(&self) -> Option<&'static str> {
         let main = self.started.argv.join(" ");
         let name = main.split(' ').next()?.rsplit('/').next()?;

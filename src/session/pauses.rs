@@ -19,10 +19,19 @@ pub struct Paused {
     pub over: Option<(Duration, Resume)>,
 }
 
+impl Paused {
+    /// How long it lasted, or has so far.
+    fn stood(&self, now: Duration) -> Duration {
+        self.over.map_or(now, |(at, _)| at).saturating_sub(self.at)
+    }
+}
+
 /// The pauses of a run, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct Pauses {
     list: Vec<Paused>,
+    /// How many are not kept, and how long the workload stood in those.
+    forgotten: (u64, Duration),
     /// How often a reclaim made room, so that no pause was needed.
     averted: u64,
     /// How long the processes stood still for those, in all.
@@ -45,10 +54,11 @@ impl Pauses {
         (self.averted, self.stood)
     }
 
-    /// How often it was paused, as far as they are kept, and how long it stood for that until now in all.
+    /// How often it was paused, and for how long in all until now.
     pub fn total(&self, now: Duration) -> (u64, Duration) {
-        let stood = self.list.iter().map(|pause| pause.over.map_or(now, |(at, _)| at).saturating_sub(pause.at));
-        (self.list.len() as u64, stood.fold(Duration::ZERO, Duration::saturating_add))
+        let (pauses, stood) = self.forgotten;
+        let kept = self.list.iter().map(|pause| pause.stood(now));
+        (pauses + self.list.len() as u64, kept.fold(stood, Duration::saturating_add))
     }
 
     pub(super) fn reclaimed(&mut self, reclaimed: &Reclaimed) {
@@ -62,7 +72,9 @@ impl Pauses {
             Some(last) if worse => last.how = pause,
             _ => {
                 if self.list.len() == KEPT {
-                    self.list.remove(0);
+                    let oldest = self.list.remove(0);
+                    let (pauses, stood) = self.forgotten;
+                    self.forgotten = (pauses + 1, stood.saturating_add(oldest.stood(at)));
                 }
                 self.list.push(Paused { at, how: pause, over: None });
             }
@@ -100,6 +112,14 @@ mod tests {
         pauses.resumed(at(3), Resume::Room);
         pauses.paused(at(5), pause);
         assert_eq!(said(&pauses, 9).as_deref(), Some("paused 2 times, for 5.00 s"));
+        // Those that are not kept count as well.
+        pauses.resumed(at(9), Resume::Room);
+        for n in 0..KEPT as u64 {
+            pauses.paused(at(10 + 2 * n), pause);
+            pauses.resumed(at(11 + 2 * n), Resume::Room);
+        }
+        assert_eq!(pauses.total(at(9999)), (2 + KEPT as u64, at(5 + KEPT as u64)));
+        assert_eq!(pauses.list().len(), KEPT);
         // Where the group was full nobody can promise that no call has failed.
         let (brink, _) = Language::English.paused(&pause, false);
         let (full, _) = Language::English.paused(&Pause { usage: 20 << 20, ..pause }, false);

@@ -70,6 +70,12 @@ impl Stories {
         self.told.last()?.scope.as_ref().map(|(scope, _)| scope.clone())
     }
 
+    /// Whether all kills were for other limits than the sandbox's own, as far as they are kept.
+    pub fn are_for_other_limits(&self) -> bool {
+        let other = |story: &Story| story.scope.as_ref().is_some_and(|(scope, _)| *scope != Scope::Own);
+        !self.told.is_empty() && self.told.iter().all(other)
+    }
+
     /// A kill followed at once on those before it: what they gave back is only known where a sample saw it.
     fn overtaken(&mut self, at: Duration, is_over: impl Fn(&Story) -> bool) {
         let mut earlier = self.told.iter_mut().rev().skip_while(|story| story.at == at).peekable();

@@ -7,7 +7,8 @@ use crate::{
     units::Limit,
 };
 
-/// So much of what stood there, in bytes, a sample may lack and still tell how it was: charged in advance, or since.
+/// So much of what stood there, in bytes, a sample may lack and still tell how it was: charged in
+/// advance, or since.
 const SAMPLED_JUST_BEFORE: u64 = 1 << 20;
 
 /// What follows a kill: until then a victim's memory is given back, once it is dead.
@@ -155,7 +156,8 @@ impl Story {
         }
     }
 
-    /// What usage consisted of when memory ran out; `None` where all that is known is a sample that is too old.
+    /// What usage consisted of when memory ran out; `None` where all that is known is a sample that
+    /// is too old.
     pub fn charged_then(&self) -> Option<(Charged, Source)> {
         let held = self.who.as_ref().map_or(0, |(who, _)| who.held);
         let sampled = |of: &Charged| of.anon.unwrap_or(0).saturating_add(of.shmem.unwrap_or(0));

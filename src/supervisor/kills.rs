@@ -126,16 +126,15 @@ impl Live {
             let mut read: Option<Sample> = None;
             for _ in 0..AGAIN {
                 let Ok(sample) = self.group.sample(Detail::Full) else { break };
-                // What a reading tells once, as the highest usage since the one before, the next does not tell again.
+                // What one reading tells, the next does not tell again: the highest usage since,
+                // and other news.
                 let sample = read.take().into_iter().fold(sample, Sample::after);
                 let (counted, more) = (sample.oom_kills.unwrap_or(0), log.drain());
                 let is_all = !more.iter().any(is_kill);
                 said.extend(more);
-                if is_all {
-                    self.unclaimed.count(Instant::now(), counted);
-                }
                 read = Some(sample);
                 if is_all {
+                    self.unclaimed.count(Instant::now(), counted);
                     break;
                 }
             }

@@ -214,7 +214,7 @@ impl Live {
         if now >= self.sweep_due {
             self.sweep(now, out);
         }
-        self.settings.check(now, &*self.group, &self.waker, out);
+        self.settings.check(now, self.brink.is_trying(), &*self.group, &self.waker, out);
         if self.settings.limit() != limit {
             self.look(now, out);
         }

@@ -79,7 +79,8 @@ impl Live {
                 }
                 if let Err(e) = frozen {
                     if !close.at_limit && !self.frozen_by_user {
-                        let _ = self.group.freeze(false); // a reclaim before it may have stopped the workload
+                        // A reclaim before it may have stopped the workload.
+                        let _ = self.group.freeze(false);
                     }
                     self.tell_once(Note::Hint { text: e.to_string() }, out);
                 }
@@ -95,7 +96,6 @@ impl Live {
         {
             out.push(Event::Note(Note::Hint { text: e.to_string() }));
         }
-        self.settings.tell(&*self.group, out); // the reclaim was told while all stood still
         Some(trial)
     }
 
@@ -135,7 +135,8 @@ impl Live {
         if self.policy == OomPolicy::Pause {
             self.lift_pause(); // who meets the limit now is killed, as without a pause
         }
-        let tried = self.thaw_trial(now, out).is_some(); // nobody froze it
+        // v2 says only later that nobody is frozen any more.
+        let tried = self.thaw_trial(now, out).is_some();
         match self.is_paused() {
             true => self.frozen_by_user = false,
             // Whoever froze it.

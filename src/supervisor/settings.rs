@@ -68,13 +68,15 @@ impl SettingsWatch {
         self.limit
     }
 
-    /// Looks, if it is time to, whether all is as it was written, and tells what is not.
-    pub fn check(&mut self, now: Instant, group: &dyn Cgroup, waker: &Waker, out: &mut Outbox) {
+    /// Looks, if it is time to, whether all is as it was written, and tells what is not. While the
+    /// workload stands
+    /// still for a reclaim it waits for the next time: that is no freeze that anybody set.
+    pub fn check(&mut self, now: Instant, reclaims: bool, group: &dyn Cgroup, waker: &Waker, out: &mut Outbox) {
         if now < self.due {
             return;
         }
         self.due = now + CHECK_EVERY;
-        let busy = self.is_writing(); // an edit may be half way: its own result tells
+        let busy = reclaims || self.is_writing(); // an edit may be half way: its own result tells
         let Ok(limits) = group.limits() else { return };
         if limits.limit != self.limit && !busy {
             let raised = is_lower(limits.limit, self.limit);
@@ -170,7 +172,8 @@ impl SettingsWatch {
         let mut answered = false;
         while let Some(written) = self.writer.as_ref().and_then(Writer::result) {
             self.writes = self.writes.saturating_sub(1);
-            answered = true;
+            // A reclaim changes no setting.
+            answered |= !matches!(written, Written::Reclaimed);
             match written {
                 Written::Limit(target, by, outcome) => {
                     match &outcome {

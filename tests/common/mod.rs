@@ -27,13 +27,18 @@ pub fn memory_root() -> &'static Path {
     Path::new(if is_v2() { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/memory" })
 }
 
+/// Whether these are the tests of `tests/run --full`.
+pub fn is_full() -> bool {
+    std::env::var_os("SANDTOP_TEST_FULL").is_some()
+}
+
 /// How often a promise is repeated: as often as it says under `tests/run --full`, else a few times; in an emulated machine, which is ten times
 /// slower, once or twice. SANDTOP_TEST_ROUNDS chooses another number there, up to the promised one.
 pub fn times(full: u32) -> u32 {
     if let Some(rounds) = std::env::var("SANDTOP_TEST_ROUNDS").ok().and_then(|n| n.parse::<u32>().ok()) {
         return full.min(rounds);
     }
-    match (std::env::var_os("SANDTOP_TEST_FULL").is_some(), emulated()) {
+    match (is_full(), emulated()) {
         (true, false) => full,
         (true, true) => full.min(2),
         (false, false) => full.min(3),

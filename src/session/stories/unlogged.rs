@@ -99,7 +99,8 @@ impl Run {
             return;
         }
         let from = last.at.saturating_sub(AFTERMATH);
-        // The kernel's dump lists all that stood there: who is not in it had ended before, and was only seen to be dead by then.
+        // The kernel's dump lists all that stood there: who is not in it had ended before, and was
+        // only seen to be dead by then.
         let (line, source) = &last.line;
         let table = (*source == Source::KernelLog && last.more == 0 && !line.is_empty())
             .then(|| line.iter().map(|of| of.host_pid).collect::<Vec<_>>());

@@ -17,6 +17,34 @@ fn victim(host_pid: i32, name: &str, killed_with: Option<i32>) -> Event {
     Event::Victim(Victim { host_pid, name: name.into(), held, killed_with, ..Victim::default() })
 }
 
+fn tabled(host_pid: i32, rss: u64, swap: u64, oom_score_adj: i32) -> Tabled {
+    Tabled {
+        host_pid,
+        pid: None,
+        name: "fill".into(),
+        rss,
+        page_tables: 128 << 10,
+        swap,
+        oom_score_adj,
+        exiting: false,
+    }
+}
+
+/// A dump of the victim 501, with these processes in its table.
+fn dump_of(scope: Scope, table: Vec<Tabled>) -> Event {
+    Event::OomDump(Box::new(OomDump {
+        host_pid: 501,
+        scope,
+        asker: None,
+        usage: Some(60 * M),
+        limit: Some(60 * M),
+        limit_hits: None,
+        table,
+        left_out: 0,
+        charged: None,
+    }))
+}
+
 fn process(host_pid: i32, parent: i32, name: &str, anon: u64) -> Process {
     let usage = ProcessUsage { rss: anon, anon, counted: Some(anon), page_tables: Some(0), ..ProcessUsage::default() };
     Process {
@@ -135,28 +163,8 @@ fn who_is_dying_already_is_no_bystander() {
 #[test]
 fn a_badness_is_told_part_by_part_and_the_parts_add_up() {
     let mut story = logged();
-    let row = |host_pid, rss, swap, oom_score_adj| Tabled {
-        host_pid,
-        pid: None,
-        name: "fill".into(),
-        rss,
-        page_tables: 128 << 10,
-        swap,
-        oom_score_adj,
-        exiting: false,
-    };
-    let dump = OomDump {
-        host_pid: 501,
-        scope: Scope::Own,
-        asker: None,
-        usage: Some(60 * M),
-        limit: Some(60 * M),
-        limit_hits: None,
-        table: vec![row(501, 56 * M, 30 * M, 0), row(502, M, 0, -100)],
-        left_out: 0,
-        charged: None,
-    };
-    story.then(1, Event::OomDump(Box::new(dump)));
+    let table = vec![tabled(501, 56 * M, 30 * M, 0), tabled(502, M, 0, -100)];
+    story.then(1, dump_of(Scope::Own, table));
     story.then(1, victim(501, "fill", None));
     story.sample(M, 1, 1);
     let [told] = story.run().stories.told() else { panic!("one story") };
@@ -314,31 +322,6 @@ fn a_process_that_the_kernel_counts_twice_is_one_wherever_kills_are_told() {
     assert_eq!((document.oom_kills, document.oom_kills_repeated, document.processes_killed()), (Some(3), 1, Some(2)));
 }
 
-/// A dump of the victim 501 for a limit, with these processes in its table.
-fn dump_of(scope: Scope, table: &[i32]) -> Event {
-    let row = |host_pid: &i32| Tabled {
-        host_pid: *host_pid,
-        pid: None,
-        name: "fill".into(),
-        rss: 40 * M,
-        page_tables: 0,
-        swap: 0,
-        oom_score_adj: 0,
-        exiting: false,
-    };
-    Event::OomDump(Box::new(OomDump {
-        host_pid: 501,
-        scope,
-        asker: None,
-        usage: Some(60 * M),
-        limit: Some(60 * M),
-        limit_hits: None,
-        table: table.iter().map(row).collect(),
-        left_out: 0,
-        charged: None,
-    }))
-}
-
 #[test]
 fn who_had_ended_before_a_group_kill_was_not_killed_with_the_victim() {
     let mut story = logged();
@@ -348,7 +331,9 @@ fn who_had_ended_before_a_group_kill_was_not_killed_with_the_victim() {
     let ended = process(503, 500, "sleep", M);
     story.then(1, born(vec![process(500, 1, "sh", M), process(501, 500, "fill", 40 * M), ended]));
     story.sample(60 * M, 1, 1);
-    story.then(1, dump_of(Scope::Own, &[500, 501])).then(1, victim(501, "fill", None));
+    story
+        .then(1, dump_of(Scope::Own, [500, 501].map(|pid| tabled(pid, M, 0, 0)).into()))
+        .then(1, victim(501, "fill", None));
     // Only now is it seen that the first had ended, as all others did.
     story.then(1, Event::Processes(ProcessChanges { died: vec![500, 501, 503], ..ProcessChanges::default() }));
     story.end(Status::Signalled(9), Some(Stopped::OomGroup));
@@ -388,11 +373,24 @@ fn a_sample_from_before_the_victim_grew_does_not_tell_where_the_limit_went() {
 
 #[test]
 fn a_limit_above_that_killed_is_what_a_take_away_cautions_of() {
-    let mut story = logged();
-    story.then(1, born(vec![process(500, 1, "sh", M), process(501, 500, "fill", 40 * M)])).sample(40 * M, 0, 1);
-    story.then(1, dump_of(Scope::Above { group: "/jobs".into() }, &[500, 501])).then(1, victim(501, "fill", None));
-    story.end(Status::Exited(1), None);
-    let said = crate::report::caution::said(story.run(), &story.session).join("\n");
+    let above = || Scope::Above { group: "/jobs".into() };
+    let killed_for = |scopes: &[Scope]| {
+        let mut story = logged();
+        story.then(1, born(vec![process(500, 1, "sh", M), process(501, 500, "fill", 40 * M)]));
+        for (n, scope) in scopes.iter().enumerate() {
+            story.sample(40 * M, 0, n as u64 + 1).then(1, dump_of(scope.clone(), vec![tabled(501, 40 * M, 0, 0)]));
+            story.then(1, victim(501, "fill", None));
+            story.then(500, born(vec![process(501, 500, "fill", 40 * M)]));
+        }
+        story.end(Status::Exited(1), None);
+        let said = crate::report::caution::said(story.run(), &story.session).join("\n");
+        (story.run().stories.are_for_other_limits(), said)
+    };
+    let (others, said) = killed_for(&[above()]);
+    assert!(others, "{said}");
     assert!(said.contains("(the limit of /jobs above was met): the limit of 60M was not what killed"), "{said}");
     assert!(!said.contains("It needs more than that"), "{said}");
+    // One kill for its own limit is enough to say that it needs more.
+    let (others, said) = killed_for(&[Scope::Own, above()]);
+    assert!(!others && said.contains("It needs more than that"), "{said}");
 }

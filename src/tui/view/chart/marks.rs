@@ -81,7 +81,8 @@ fn what_next(view: &View, run: &Run, columns: usize) -> Vec<Span<'static>> {
     let key = |action| span(key_of(view.app, &action), theme.key);
     let plain = |text: &str| span(text.to_string(), theme.dim);
     // How much it wanted nobody knows: half as much again is the next to try.
-    let short = matches!(run.outcome(), Some(Outcome::OomKilled | Outcome::OomSurvived));
+    let short =
+        matches!(run.outcome(), Some(Outcome::OomKilled | Outcome::OomSurvived)) && !run.stories.are_for_other_limits();
     let more =
         if short && run.limit != Limit::Max { format!(" (try {})", run.limit.and_a_half()) } else { String::new() };
     let mut spans = vec![

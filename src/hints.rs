@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::{
     event::{Status, Step},
     heap::{self, Heap},
+    sandbox::descriptors::Refused,
 };
 
 /// Programs that start their work in another process tree, which no limit of ours reaches, and what to use instead.
@@ -43,6 +44,21 @@ pub fn before(argv: &[String], allow_new_privs: bool) -> Vec<String> {
         )];
     }
     Vec::new()
+}
+
+/// What to say of descriptors that are not handed on, where the command names them.
+pub fn closed(argv: &[String], refused: &[Refused]) -> Vec<String> {
+    let names = |fd: i32| {
+        let number = fd.to_string();
+        argv.iter().any(|word| {
+            let tail = word.rsplit(['/', '=']).next().unwrap_or(word);
+            tail == number && (word == tail || word.contains("fd"))
+        })
+    };
+    let said = |(fd, what): &Refused| {
+        format!("descriptor {fd} is not handed on: it is {what}, through which the command could reach past its limit")
+    };
+    refused.iter().filter(|(fd, _)| names(*fd)).map(said).collect()
 }
 
 /// What to say of a lower limit to a program that sized its heap at its start, by its name and command line: it will not collect more for it.
@@ -174,6 +190,17 @@ mod tests {
         for line in ["sudo ls", "su -", "pkexec x"] {
             assert_eq!(before(&argv(line), false).len(), 1, "{line}");
             assert_eq!(before(&argv(line), true).len(), 0, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_descriptor_that_is_closed_is_told_where_the_command_names_it() {
+        let refused = [(7, "the directory /x".to_string())];
+        for line in ["cat /dev/fd/7", "flock 7", "gpg --passphrase-fd 7", "x --fd=7", "cat /proc/self/fd/7"] {
+            assert_eq!(closed(&argv(line), &refused).len(), 1, "{line}");
+        }
+        for line in ["cat /dev/fd/77", "ls /etc/7", "ls", "make -j7"] {
+            assert_eq!(closed(&argv(line), &refused).len(), 0, "{line}");
         }
     }
 

@@ -175,18 +175,11 @@ fn replayed(options: &cli::Replay) -> Result<u8> {
 }
 
 fn cleaned(options: cli::Clean) -> Result<u8> {
-    let hierarchy = cgroup::detect(&mountinfo::read()?)?;
-    let parents = match options.cgroup_parent.as_deref() {
-        Some(wanted) => vec![cgroup::place::parent(&hierarchy.root, Some(wanted))?],
-        None => cgroup::place::known(&hierarchy),
-    };
-    let mut cleaned = cgroup::clean::Cleaned::default();
-    for (_, freezer) in hierarchy.beside.iter().filter(|(kind, _)| *kind == cgroup::beside::Kind::Freezer) {
-        cgroup::clean::thaw_dead(freezer);
-    }
-    for parent in &parents {
-        cleaned.add(cgroup::clean::clean(parent)?);
-    }
+    let mounts = mountinfo::read()?;
+    let hierarchy = cgroup::detect(&mounts)?;
+    let wanted = options.cgroup_parent.as_deref();
+    let below = wanted.map(|wanted| cgroup::place::parent(&hierarchy.root, Some(wanted))).transpose()?;
+    let cleaned = cgroup::clean::clean(&cgroup::clean::parents(&mounts), below.as_deref())?;
     let mut out = io::stdout();
     for name in &cleaned.removed {
         let _ = writeln!(out, "removed {name}");
@@ -198,10 +191,10 @@ fn cleaned(options: cli::Clean) -> Result<u8> {
         let _ = writeln!(out, "left alone {name}: it belongs to another pid namespace or user");
     }
     if cleaned == cgroup::clean::Cleaned::default() {
-        let _ = writeln!(out, "nothing to clean below {}", parents[0].display());
+        let _ = writeln!(out, "nothing to clean below {}", below.unwrap_or(hierarchy.root).display());
     }
-    match cleaned.failed.first() {
-        Some((name, why)) => Err(Error::new(format!("{name} stays: {why}"))),
-        None => Ok(0),
+    for (name, why) in &cleaned.failed {
+        tell(&format!("{name} stays: {why}"));
     }
+    Ok(if cleaned.failed.is_empty() { 0 } else { EXIT_FAILED })
 }

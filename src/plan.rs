@@ -112,6 +112,8 @@ pub struct Plan {
     pub privileges: Privileges,
     /// Whether the workload's standard input is sandtop's own even on the screen: a pipe or a file.
     pub keep_stdin: bool,
+    /// Descriptors above 2 that the workload gets, by these numbers.
+    pub descriptors: Vec<i32>,
     /// Whether SIGCHLD was ignored when sandtop was started.
     pub sigchld_ignored: bool,
     /// Whether and where the run is recorded.

@@ -23,6 +23,7 @@ use crate::{
     record::Wish,
     sandbox::{
         self,
+        descriptors::{self, Inherited},
         privileges::{Identity, Privileges},
         spec::Namespaces,
     },
@@ -101,16 +102,25 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
     let recording = Wish::new(options.record.as_deref(), !options.no_keep)?;
     let sigchld_ignored = sandbox::take_sigchld(); // before there are children whose end matters
     let (isolation, user) = isolation(user, options)?;
+    if let Some((stream, what)) = descriptors::refused_stream() {
+        return Err(Error::new(format!("{stream} is {what}, through which a command could reach past its limit"))
+            .remedy("give it a file, a pipe, a terminal or /dev/null"));
+    }
+    let workdir = match &options.workdir {
+        Some(dir) => (dir.clone(), true),
+        None => (current_dir()?, false),
+    };
+    let Inherited { passed, refused } = Inherited::take();
     let Place { parent, told, borrowed } = place::find(&hierarchy, options.cgroup_parent.as_deref())?;
     let env = environment(&options.env, user.as_ref());
     let limit_only = (isolation == Isolation::LimitOnly).then(|| LIMIT_ONLY.to_string());
-    let current = || std::env::current_dir().unwrap_or_else(|_| "/".into());
     let shown = shown(&command);
     let served = metrics.as_ref().map(|endpoint| Language::English.metrics(&endpoint.address));
     let hints = hints::before(&shown, options.allow_new_privs);
     let pauses = changes.contains(&Change::Oom(OomPolicy::Pause)) && hierarchy.controller == Controller::V2;
     let oomd = (pauses && like::oomd_runs()).then(|| Language::English.oomd().to_string());
-    let hints = told.into_iter().chain(limit_only).chain(served).chain(oomd).chain(hints).collect();
+    let closed = hints::closed(&shown, &refused);
+    let hints = told.into_iter().chain(limit_only).chain(served).chain(oomd).chain(closed).chain(hints).collect();
     Ok(Plan {
         shown,
         program: None,
@@ -132,7 +142,7 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
         interval: options.interval.unwrap_or(DEFAULT_INTERVAL),
         timeout: options.timeout,
         hold: options.hold,
-        workdir: options.workdir.clone().map_or_else(|| (current(), false), |dir| (dir, true)),
+        workdir,
         hostname: options.hostname.clone(),
         isolation,
         namespaces,
@@ -142,12 +152,20 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
             allow_new: options.allow_new_privs,
         },
         keep_stdin: !std::io::stdin().is_terminal(),
+        descriptors: passed,
         sigchld_ignored,
         hints,
         budget: None,
         budget_of: BudgetOf::default(),
         options: options.beside_memory(),
         argv: command,
+    })
+}
+
+fn current_dir() -> Result<PathBuf> {
+    std::env::current_dir().map_err(|e| {
+        Error::sys("tell the working directory", e)
+            .remedy("it is gone or out of reach: cd to another one, or give -w DIR")
     })
 }
 

@@ -274,6 +274,11 @@ impl Language {
                 format!("{what}: the program that its first line (or its format) asks for is missing")
             }
             (Step::Exec, _) => format!("{what}: cannot be executed: {why}"),
+            (Step::Workdir, _) if ["/dev/shm", "/dev/mqueue"].iter().any(|own| what.starts_with(own)) => {
+                format!(
+                    "cannot start in {what}: {why} (the sandbox has its own there; --unshare uts shares the host's)"
+                )
+            }
             (Step::Workdir, _) => format!("cannot start in {what}: {why}"),
             (Step::User, _) => format!("cannot become user {what}: {why}"),
             (Step::Mount, _) => format!("cannot set up the sandbox's {what}: {why}"),

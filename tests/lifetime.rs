@@ -64,7 +64,7 @@ fn a_killed_sandtop_takes_the_sandbox_with_it() {
     let cleaned = Sandtop::with("clean").go();
     assert_eq!(cleaned.code, 0, "{}", cleaned.err);
     let dead = |name: String| !Path::new("/proc").join(name.split('-').next().unwrap()).exists();
-    let left: Vec<String> = fs::read_dir(memory_root().join("sandtop"))
+    let left: Vec<String> = fs::read_dir(parent_of_groups().join("sandtop"))
         .into_iter()
         .flatten()
         .flatten()

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{files, files::Kept, name, tree};
+use super::{files, files::Kept, name, place::own_dir, tree};
 use crate::{
     error::{Error, Result},
     mountinfo::Mount,
@@ -39,9 +39,10 @@ impl Kind {
     }
 }
 
-/// Where such hierarchies are mounted.
+/// Our own groups in such hierarchies: a group elsewhere would leave the limits of ours.
 pub fn find(mounts: &[Mount]) -> Vec<(Kind, PathBuf)> {
-    let place = |kind: Kind| mounts.iter().find(|m| m.controls(kind.name())).map(|m| (kind, m.point.clone()));
+    let own = |kind: Kind, m: &Mount| own_dir(Some(kind.name()), &m.point, &m.root).unwrap_or_else(|| m.point.clone());
+    let place = |kind: Kind| mounts.iter().find(|m| m.controls(kind.name())).map(|m| (kind, own(kind, m)));
     Kind::ALL.into_iter().filter_map(place).collect()
 }
 
@@ -134,24 +135,27 @@ pub fn write_pids(dir: &Path, most: Quota) -> Result<()> {
 pub fn write_cpu(dir: &Path, cpus: Quota) -> Result<()> {
     files::write(&dir.join("cpu.cfs_period_us"), &PERIOD_US.to_string())?;
     let text = cpu_quota_us(cpus).map_or_else(|| "-1".to_string(), |n| n.to_string());
-    files::write(&dir.join("cpu.cfs_quota_us"), &text)
+    files::write(&dir.join(CPU_QUOTA), &text)
 }
 
 /// Lifts a v1 group's quota; whether there was one.
 pub fn lift_cpu(dir: &Path) -> bool {
-    let limited = files::read(&dir.join("cpu.cfs_quota_us")).is_ok_and(|text| !text.starts_with('-'));
-    limited && files::write(&dir.join("cpu.cfs_quota_us"), "-1").is_ok()
+    let limited = files::read(&dir.join(CPU_QUOTA)).is_ok_and(|text| !text.starts_with('-'));
+    limited && files::write(&dir.join(CPU_QUOTA), "-1").is_ok()
 }
 
 /// Reads a v1 group's quota, as v2 prints it.
 pub fn read_cpu(dir: &Path) -> Option<String> {
     let read = |name: &str| files::read(&dir.join(name)).ok().map(|text| text.trim().to_string());
-    let (quota, period) = (read("cpu.cfs_quota_us")?, read("cpu.cfs_period_us")?);
+    let (quota, period) = (read(CPU_QUOTA)?, read("cpu.cfs_period_us")?);
     Some(if quota.starts_with('-') { format!("max {period}") } else { format!("{quota} {period}") })
 }
 
+/// v1's CPU quota.
+pub const CPU_QUOTA: &str = "cpu.cfs_quota_us";
+
 /// What a freezer group is, and is to be.
-const FREEZER_STATE: &str = "freezer.state";
+pub const FREEZER_STATE: &str = "freezer.state";
 
 /// The word for letting the processes of a freezer group go on.
 pub const THAWED: &str = "THAWED";

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::beside::{self, Kind};
+use super::{
+    beside::{self, Kind},
+    place::own_dir,
+};
 use crate::{
     error::{Error, Result},
     event::Controller,
@@ -18,9 +21,9 @@ pub struct Hierarchy {
     pub root: PathBuf,
     /// The group that is mounted there: `/` but where a container shows a part of the hierarchy.
     pub shows: PathBuf,
-    /// The mount point of a v2 hierarchy without memory beside v1: a twin group there gives pressure, freeze and kill.
+    /// Our own group in a v2 hierarchy without memory beside v1: a twin group below it gives pressure, freeze and kill.
     pub twin: Option<PathBuf>,
-    /// The mount points of v1 hierarchies that a sandbox may need beside memory.
+    /// Our own groups in the v1 hierarchies that a sandbox may need beside memory.
     pub beside: Vec<(Kind, PathBuf)>,
 }
 
@@ -29,6 +32,8 @@ pub struct Hierarchy {
 /// # Errors
 /// When there is none; the error says what is missing and what to do.
 pub fn detect(mounts: &[Mount]) -> Result<Hierarchy> {
+    let hierarchies = mounts.iter().filter(|m| m.kind.starts_with("cgroup") && m.is_visible(mounts));
+    let mounts: &[Mount] = &hierarchies.cloned().collect::<Vec<_>>();
     let unified = mounts.iter().find(|m| m.kind == "cgroup2");
     let found = |controller, mount: &Mount, twin| Hierarchy {
         controller,
@@ -39,7 +44,8 @@ pub fn detect(mounts: &[Mount]) -> Result<Hierarchy> {
     };
     if let Some(mount) = mounts.iter().find(|m| m.controls("memory")) {
         // Under systemd the v2 hierarchy is systemd's own, and no place for groups of ours.
-        let twin = unified.filter(|_| !systemd_booted()).map(|m| m.point.clone());
+        let own = |m: &Mount| own_dir(None, &m.point, &m.root).unwrap_or_else(|| m.point.clone());
+        let twin = unified.filter(|_| !systemd_booted()).map(own);
         return Ok(found(Controller::V1, mount, twin));
     }
     if let Some(mount) = unified.filter(|m| has_memory(&m.point)) {
@@ -119,6 +125,8 @@ mod tests {
 
     fn mount(kind: &str, point: &Path, controllers: &str) -> Mount {
         Mount {
+            id: 0,
+            parent: 0,
             root: "/".into(),
             point: point.into(),
             options: vec!["rw".into()],

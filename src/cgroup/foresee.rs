@@ -9,7 +9,7 @@ use nix::{
     unistd::{AccessFlags, access, geteuid, getuid},
 };
 
-use super::{Hierarchy, detect::systemd_booted, files, place, place::Handed, systemd::Manager};
+use super::{Hierarchy, place, place::Choice, systemd::Manager, v2};
 use crate::{
     error::{Error, Result},
     event::Controller,
@@ -18,7 +18,7 @@ use crate::{
 /// A place for groups of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Home {
-    /// Below the hierarchy's root.
+    /// Below the hierarchy's root, or on v1 below our own group.
     Root(PathBuf),
     /// Below a container's root group, after its processes (so many) were moved to a leaf.
     Occupied(PathBuf, usize),
@@ -47,50 +47,27 @@ impl Home {
 /// When there is none; with the sentences of `place`.
 pub fn home(hierarchy: &Hierarchy) -> Result<Home> {
     let root = geteuid().is_root();
-    match hierarchy.controller {
-        Controller::V1 => {
-            place::need_root()?;
-            writable(&hierarchy.root)?;
-            Ok(Home::Root(hierarchy.root.clone()))
+    match place::choose(hierarchy)? {
+        Choice::In(dir) if hierarchy.controller == Controller::V1 || dir == hierarchy.root => {
+            writable(&dir)?;
+            let lacks_memory = hierarchy.controller == Controller::V2 && !v2::has_memory(&dir);
+            match lacks_memory {
+                true => Err(Error::new(format!("{} has no memory controller to pass on", dir.display()))),
+                false => Ok(Home::Root(dir)),
+            }
         }
-        Controller::V2 if root && !systemd_booted() => below_the_root(&hierarchy.root),
-        Controller::V2 => match place::candidate(hierarchy) {
-            Some(Handed::Ours(dir) | Handed::Above(dir)) => Ok(Home::Handed(dir)),
-            None => scope(hierarchy, root),
-        },
-    }
-}
-
-fn scope(hierarchy: &Hierarchy, root: bool) -> Result<Home> {
-    let user = (!root).then(|| getuid().as_raw());
-    let manager = user.map_or(Manager::System, Manager::User);
-    match systemd_booted() && manager.listens() {
-        true if place::is_inside(hierarchy) => {
-            Err(Error::new("no group can be had inside a container or another sandtop"))
+        Choice::Occupied(dir, processes) => writable(&dir).map(|()| Home::Occupied(dir, processes)),
+        Choice::In(dir) | Choice::Own(dir) => Ok(Home::Handed(dir)),
+        Choice::Scope(manager, _) if !manager.listens() && root => {
+            Err(Error::new("there is no systemd to ask for a group, and the groups here are systemd's"))
         }
-        true => Ok(Home::Scope { user }),
-        false if root => Err(Error::new("there is no systemd to ask for a group, and the groups here are systemd's")),
-        false => Err(place::why_none(hierarchy)),
+        Choice::Scope(..) => Ok(Home::Scope { user: (!root).then(|| getuid().as_raw()) }),
     }
 }
 
 /// A socket on which this user's own systemd listens.
 pub fn user_socket() -> Option<PathBuf> {
     Manager::User(getuid().as_raw()).first_socket()
-}
-
-fn below_the_root(root: &Path) -> Result<Home> {
-    writable(root)?;
-    let lists = |name: &str| files::read(&root.join(name)).map(|text| text.split_whitespace().any(|c| c == "memory"));
-    if !lists("cgroup.controllers")? {
-        return Err(Error::new(format!("{} has no memory controller to pass on", root.display())));
-    }
-    // Every group but the hierarchy's own root has `cgroup.events`, and cannot both hold processes and pass memory on.
-    let mut pids = Vec::new();
-    if root.join("cgroup.events").exists() && !lists("cgroup.subtree_control")? {
-        files::pids(root, &mut pids)?;
-    }
-    Ok(if pids.is_empty() { Home::Root(root.into()) } else { Home::Occupied(root.into(), pids.len()) })
 }
 
 fn writable(dir: &Path) -> Result<()> {

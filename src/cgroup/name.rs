@@ -43,19 +43,20 @@ impl Owner {
         if n == 0 { name } else { format!("{name}.{n}") }
     }
 
-    /// Reads a group's name back; `None` for a name that sandtop did not make.
+    /// Reads a group's name back; `None` for a name that sandtop does not make.
     pub fn parse(name: &str) -> Option<Owner> {
-        let name = match name.split_once('.') {
-            Some((name, n)) => n.parse::<u32>().ok().map(|_| name)?,
-            None => name,
+        let (whole, n) = match name.split_once('.') {
+            Some((whole, n)) => (whole, n.parse().ok().filter(|n| *n > 0)?),
+            None => (name, 0),
         };
-        let mut parts = name.split('-');
+        let mut parts = whole.split('-');
         let owner = Owner {
             pid: parts.next()?.parse().ok().filter(|pid| *pid > 0)?,
             start: parts.next()?.parse().ok()?,
             namespace: parts.next()?.parse().ok()?,
         };
-        parts.next().is_none().then_some(owner)
+        // Numbers can be written in other ways, as `+1` and `01`: sandtop never does.
+        (owner.group(n) == name).then_some(owner)
     }
 
     /// Whether that very process still runs. Only meaningful in its own pid namespace.
@@ -95,7 +96,20 @@ mod tests {
         let owner = Owner { pid: 12, start: 345, namespace: 4026531836 };
         assert_eq!(Owner::parse(&owner.group(0)), Some(owner));
         assert_eq!(Owner::parse(&owner.group(3)), Some(owner));
-        for foreign in ["docker", "12", "12-345", "12-345-1-1", "-1-2-3", "0-1-2", "a-b-c", "1-2-3.x"] {
+        for foreign in [
+            "docker",
+            "12",
+            "12-345",
+            "12-345-1-1",
+            "-1-2-3",
+            "0-1-2",
+            "a-b-c",
+            "1-2-3.x",
+            "+1-2-3",
+            "01-2-3",
+            "1-2-3.0",
+            "1-2-3.+1",
+        ] {
             assert_eq!(Owner::parse(foreign), None, "{foreign}");
         }
     }

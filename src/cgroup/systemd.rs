@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::place::Scope;
 use crate::error::{Error, Result};
 
 /// How long systemd may take to answer, and then to move us.
@@ -69,10 +70,10 @@ fn runtime_dir(uid: u32) -> PathBuf {
 ///
 /// # Errors
 /// When no socket takes us, or systemd refuses; in its words.
-pub fn enter_scope(manager: Manager, unit: &str, there: impl Fn() -> bool) -> Result<()> {
+pub fn enter_scope(manager: Manager, unit: &str, wanted: &Scope, there: impl Fn() -> bool) -> Result<()> {
     let mut refused = Error::new("there is no systemd to ask");
     for socket in manager.sockets() {
-        match start_scope(&socket, unit) {
+        match start_scope(&socket, unit, wanted) {
             Ok(()) => {
                 let since = Instant::now();
                 while !there() {
@@ -89,7 +90,7 @@ pub fn enter_scope(manager: Manager, unit: &str, there: impl Fn() -> bool) -> Re
     Err(refused)
 }
 
-fn start_scope(socket: &Socket, unit: &str) -> Result<()> {
+fn start_scope(socket: &Socket, unit: &str, wanted: &Scope) -> Result<()> {
     let fail = |e: io::Error| Error::io("talk to systemd at", &socket.path, e);
     let mut stream = UnixStream::connect(&socket.path).map_err(fail)?;
     stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).map_err(fail)?;
@@ -98,7 +99,7 @@ fn start_scope(socket: &Socket, unit: &str) -> Result<()> {
         if socket.bus {
             call(&mut stream, 1, &HELLO, &Body::default())?;
         }
-        call(&mut stream, 2, &START, &scope(unit))
+        call(&mut stream, 2, &START, &scope(unit, wanted))
     };
     match { said }() {
         Ok(None) => Ok(()),
@@ -162,6 +163,11 @@ impl Body {
         self.0.extend_from_slice(&n.to_le_bytes());
     }
 
+    fn long(&mut self, n: u64) {
+        self.align(8);
+        self.0.extend_from_slice(&n.to_le_bytes());
+    }
+
     fn string(&mut self, text: &str) {
         self.number(text.len() as u32);
         self.0.extend_from_slice(text.as_bytes());
@@ -195,7 +201,7 @@ impl Body {
 }
 
 /// The arguments of `StartTransientUnit`: this process in a scope of its own, handed over, forgotten when it is over.
-fn scope(unit: &str) -> Body {
+fn scope(unit: &str, wanted: &Scope) -> Body {
     let mut body = Body::default();
     body.string(unit);
     body.string("fail");
@@ -203,6 +209,12 @@ fn scope(unit: &str) -> Body {
         b.property("Description", "s", |b| b.string("sandtop and its sandbox"));
         b.property("Delegate", "b", |b| b.number(1));
         b.property("CollectMode", "s", |b| b.string("inactive-or-failed"));
+        if let Some(slice) = &wanted.slice {
+            b.property("Slice", "s", |b| b.string(slice));
+        }
+        if let Some(tasks) = wanted.tasks {
+            b.property("TasksMax", "t", |b| b.long(tasks));
+        }
         // 0 is whoever calls: the kernel tells systemd who that is. A number of ours would be somebody else's where we see other pids than systemd.
         b.property("PIDs", "au", |b| b.array(4, |b| b.number(0)));
     });
@@ -279,7 +291,7 @@ mod tests {
         // The first field: code 1, signature "o", then the path behind its length at a multiple of 4.
         assert_eq!(&hello[16..24], [1, 1, b'o', 0, 21, 0, 0, 0]);
         assert_eq!(&hello[24..45], b"/org/freedesktop/DBus");
-        let body = scope("sandtop-1-2.scope");
+        let body = scope("sandtop-1-2.scope", &Scope::default());
         let start = message(2, &START, &body);
         assert_eq!(u32::from_le_bytes(start[4..8].try_into().unwrap()) as usize, body.0.len());
         assert!(start.ends_with(&body.0));

@@ -10,7 +10,7 @@ use std::{
 use nix::errno::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::{files, name};
+use super::{beside, files, name};
 use crate::error::{Error, Result};
 
 /// The leaf below a sandbox's group.
@@ -87,7 +87,42 @@ pub fn kill_all(dir: &Path) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    Err(Error::new(format!("{} does not get empty", dir.display())))
+    Err(Error::new(format!("{} does not get empty: {}", dir.display(), who_stays(dir))))
+}
+
+/// Kills all that is in a group of ours in any hierarchy, and then takes away what would keep it from
+/// dying: whom a freezer holds, or who has no CPU time left, does not die.
+pub fn release(dir: &Path) {
+    kill_once(dir);
+    for (file, value) in [("cpu.max", "max"), (beside::CPU_QUOTA, "-1"), (beside::FREEZER_STATE, beside::THAWED)] {
+        for group in files::groups_below(dir).iter().filter(|group| group.join(file).exists()) {
+            let _ = files::write(&group.join(file), value);
+        }
+    }
+    let _ = files::write(&dir.join("cgroup.freeze"), "0");
+}
+
+/// The processes that are left in a group, each with its state and what it waits for in the kernel.
+pub fn who_stays(dir: &Path) -> String {
+    const TOLD: usize = 3;
+    let pids = pids_below(dir);
+    let mut told: Vec<String> = pids.iter().take(TOLD).map(|pid| stays(*pid)).collect();
+    if pids.len() > TOLD {
+        told.push(format!("and {} more", pids.len() - TOLD));
+    }
+    if told.is_empty() { "nobody is in it".into() } else { told.join(", ") }
+}
+
+fn stays(pid: i32) -> String {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let stat = read("stat");
+    let (name, state) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).unwrap_or_default();
+    let state = state.trim_start().chars().next().unwrap_or('?');
+    let waits = match read("wchan").trim() {
+        "" | "0" => String::new(),
+        place => format!(" in {place}"),
+    };
+    format!("{} ({pid}, state {state}{waits})", crate::text::visible(name))
 }
 
 /// Kills every process that is in a group of ours or below it now, and waits for nothing; how many there were.

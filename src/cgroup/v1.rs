@@ -231,6 +231,9 @@ const MEMSW_PEAK: &str = "memory.memsw.max_usage_in_bytes";
 /// v1's count of memory and swap together.
 const MEMSW_USAGE: &str = "memory.memsw.usage_in_bytes";
 
+/// v1's limit of TCP buffers, which it counts beside memory.
+const TCP_LIMIT: &str = "memory.kmem.tcp.limit_in_bytes";
+
 /// v1's limit of memory and swap together. It can never be below the limit of memory alone (`EINVAL`).
 const MEMSW: &str = "memory.memsw.limit_in_bytes";
 

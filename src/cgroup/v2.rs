@@ -192,6 +192,11 @@ pub fn has_memory(dir: &Path) -> bool {
     files::read(&dir.join("cgroup.controllers")).is_ok_and(|text| text.split_whitespace().any(|c| c == "memory"))
 }
 
+/// Whether the children of a group have the memory controller.
+pub fn passes_memory_on(dir: &Path) -> bool {
+    files::read(&dir.join("cgroup.subtree_control")).is_ok_and(|text| text.split_whitespace().any(|c| c == "memory"))
+}
+
 /// Gives the children of a group of ours the controllers that it has itself.
 ///
 /// # Errors

@@ -34,7 +34,8 @@ use nix::{
 use rustix::thread::CapabilitySet;
 
 use super::{
-    mounts, privileges,
+    mounts,
+    privileges::{self, Privileges},
     protocol::{Order, Report},
     rootless::{Ids, Rest, map_ids, our_ids},
     seccomp,
@@ -79,7 +80,8 @@ pub fn fork(control: &OwnedFd, spec: &Spec) -> Result<i32, Errno> {
                 Streams::Terminal(tty) => tty,
                 Streams::Inherited => 0,
             };
-            sys::close_all_but(&[control.as_raw_fd(), tty]);
+            let kept: Vec<RawFd> = spec.setup.descriptors.iter().copied().chain([control.as_raw_fd(), tty]).collect();
+            sys::close_all_but(&kept);
             init(control, spec, outside)
         }
     }
@@ -140,6 +142,9 @@ fn prepare(spec: &Spec, outside: Ids) -> Result<SignalFd, Failure> {
         map_ids((uid, gid), outside).map_err(failed(Step::Unshare, "the user namespace"))?;
     }
     if setup.isolation != Isolation::LimitOnly {
+        if setup.isolation == Isolation::Root {
+            mounts::leave_chroot().map_err(|(path, errno)| failed(Step::Mount, path)(errno))?;
+        }
         mounts::set_up(&setup.mounts).map_err(|(path, errno)| failed(Step::Mount, path)(errno))?;
     }
     if let Some(name) = &setup.hostname {
@@ -177,7 +182,7 @@ fn start(control: &OwnedFd, spec: &Spec) -> Result<(Pid, Rest), Failure> {
     let init = nix::unistd::getpid();
     match sys::fork().map_err(failed(Step::Fork, "the main process"))? {
         Forked::Parent(pid) => {
-            let_go_of_streams();
+            let_go_of_streams(&spec.setup.descriptors);
             Ok((pid, rest))
         }
         Forked::Child => {
@@ -188,8 +193,9 @@ fn start(control: &OwnedFd, spec: &Spec) -> Result<(Pid, Rest), Failure> {
     }
 }
 
-/// Init must not keep the workload's pipes and terminal open.
-fn let_go_of_streams() {
+/// Init must not keep the workload's pipes, locks and terminal open.
+fn let_go_of_streams(descriptors: &[RawFd]) {
+    descriptors.iter().for_each(|fd| drop(sys::inherited(*fd)));
     if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
         let _ = dup2_stdin(&null);
         let _ = dup2_stdout(&null);
@@ -239,7 +245,8 @@ fn main_process(control: &OwnedFd, spec: &Spec, joins: &[OwnedFd], init: Pid) ->
     tell(control, &Report::Joined(nix::unistd::getpid().as_raw()));
     // By its path, in the new mounts: a directory of the host's cgroup tree must not stay open as the current one.
     let enter = || nix::unistd::chdir(setup.workdir.as_os_str());
-    if setup.workdir_chosen || enter().is_err() {
+    let entered = !setup.workdir_chosen && enter().is_ok();
+    if !entered {
         nix::unistd::chdir("/").map_err(failed(Step::Workdir, "/"))?;
     }
     let privileges = &setup.privileges;
@@ -250,24 +257,25 @@ fn main_process(control: &OwnedFd, spec: &Spec, joins: &[OwnedFd], init: Pid) ->
     // Who was given SYS_ADMIN can mount what it likes. The filter needs no_new_privs, or the rights that are about to go.
     let filtered = namespaced && privileges.added & CapabilitySet::SYS_ADMIN.bits() == 0;
     if filtered && privileges.allow_new {
-        install_filter()?;
+        install_filter(privileges)?;
     }
     if let Some(identity) = &privileges.user {
         privileges::become_user(identity).map_err(failed(Step::User, identity.uid.to_string()))?;
     }
     privileges::give_up(privileges).map_err(failed(Step::Privileges, "capabilities"))?;
     if filtered && !privileges.allow_new {
-        install_filter()?;
+        install_filter(privileges)?;
     }
-    if setup.workdir_chosen {
+    if !entered {
+        // A directory of a network or FUSE file system may be one that only this user can enter.
         enter().map_err(failed(Step::Workdir, setup.workdir.to_string_lossy()))?;
     }
     restore_process(setup);
     exec(spec)
 }
 
-fn install_filter() -> Result<(), Failure> {
-    let mut program = seccomp::program();
+fn install_filter(privileges: &Privileges) -> Result<(), Failure> {
+    let mut program = seccomp::program(CapabilitySet::from_bits_retain(privileges.added));
     if program.is_empty() {
         return Ok(());
     }
@@ -299,7 +307,7 @@ fn restore_process(setup: &Setup) {
     }
     let _ = sys::default_sigpipe();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
-    sys::close_on_exec_above_2();
+    sys::close_on_exec_above_2_but(&setup.descriptors);
 }
 
 /// execvpe with the workload's own PATH. What it returns is the failure: "not executable" wins over "not found".

@@ -4,6 +4,7 @@
 //! threads must not be forked. All that sandtop holds of a sandbox is a pidfd of init
 //! and one socket; dropping a [`Sandbox`] ends it.
 
+pub mod descriptors;
 pub mod init;
 pub mod mounts;
 pub mod privileges;
@@ -241,6 +242,11 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Closes what was handed on to the workload: its pipes end, and its locks go, with it alone.
+pub fn let_go(descriptors: &[i32]) {
+    descriptors.iter().for_each(|fd| drop(sys::inherited(*fd)));
 }
 
 fn inheritable(fd: impl AsFd) -> Result<OwnedFd> {

@@ -4,16 +4,18 @@
 //! found from inside to the limit (`ARCHITECTURE.md`, "What the limit holds against"): writable cgroup mounts, the host-wide helpers in
 //! `/proc/sys` and `/sys`, and mounts of either kind in odd places.
 
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, fs::File, os::fd::OwnedFd, path::Path};
 
 use nix::{
     errno::Errno,
     mount::{MntFlags, MsFlags, mount, umount2},
+    unistd::{chdir, chroot, fchdir, getcwd, pivot_root},
 };
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use serde::{Deserialize, Serialize};
 
 use super::spec::Namespaces;
-use crate::mountinfo::Mount;
+use crate::mountinfo::{Mount, detach};
 
 /// Host-wide switches in /proc: made read-only. `sys` holds `core_pattern`, `modprobe`, `poweroff_cmd` and the rest.
 const READ_ONLY_PROC: [&str; 8] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi", "mtrr"];
@@ -69,21 +71,27 @@ impl MountPlan {
     /// already.
     pub fn new(mounts: &[Mount], namespaces: Namespaces, in_user_namespace: bool) -> MountPlan {
         let mut plan = MountPlan { private_ipc: namespaces.ipc, fresh_sys: namespaces.net, ..MountPlan::default() };
-        let at_convention = mounts.iter().any(|m| m.point == Path::new(CGROUP_DIR));
-        for mount in mounts {
-            let below_convention = at_convention && mount.point.starts_with(CGROUP_DIR);
-            if mount.kind.starts_with("cgroup") || below_convention {
-                // Taking away the directory of the mounts takes away what is below it.
-                if !below_convention || mount.point == Path::new(CGROUP_DIR) {
-                    plan.detach.push(mount.point.clone().into());
-                }
-            } else if !in_user_namespace && (mount.point.starts_with("/sys") || is_kernel_interface(mount)) {
-                plan.read_only.push((mount.point.clone().into(), kept_flags(mount).bits()));
-            }
-        }
-        plan.detach.reverse(); // the last mounted lies on top
+        // A mount that lies below another stays there: to take that one away would uncover it.
+        let is_convention = |mount: &Mount| mount.point == Path::new(CGROUP_DIR);
+        let at_convention = mounts.iter().any(is_convention);
+        let goes = |mount: &Mount, all: &[Mount]| {
+            let below = at_convention && mount.point.starts_with(CGROUP_DIR);
+            // Taking away the directory of the mounts takes away what is below it.
+            (is_convention(mount) || mount.kind.starts_with("cgroup") && !below) && mount.is_visible(all)
+        };
         if in_user_namespace {
-            plan.cover = std::mem::take(&mut plan.detach);
+            let covered = mounts.iter().rev().filter(|mount| goes(mount, mounts));
+            plan.cover = covered.map(|mount| mount.point.clone().into()).collect();
+        } else {
+            let mut left = mounts.to_vec();
+            // The last mounted first: it may lie on top. What it uncovers is looked at again.
+            while let Some(mount) = left.iter().rfind(|mount| goes(mount, &left)).cloned() {
+                detach(&mut left, mount.id);
+                plan.detach.push(mount.point.into());
+            }
+            let kept = left.iter().filter(|m| m.point.starts_with("/sys") || is_kernel_interface(m));
+            let visible = kept.filter(|m| m.is_visible(&left));
+            plan.read_only = visible.map(|m| (m.point.clone().into(), kept_flags(m).bits())).collect();
         }
         plan.plan_view(mounts);
         plan
@@ -136,6 +144,42 @@ const NONE: Option<&str> = None;
 
 fn at<T: AsRef<Path> + ?Sized>(path: &T) -> impl Fn(Errno) -> MountError + '_ {
     move |errno| (path.as_ref().display().to_string(), errno)
+}
+
+/// Where sandtop runs in a chroot, makes that the root of the whole mount namespace: whoever has
+/// CAP_SYS_CHROOT leaves a chroot, and finds the mounts of the host outside.
+pub fn leave_chroot() -> Result<(), MountError> {
+    let directory = || rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let identity = |dir: &OwnedFd| {
+        let stat = rustix::fs::statx(dir, "", AtFlags::EMPTY_PATH, StatxFlags::INO | StatxFlags::MNT_ID)?;
+        Ok((stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino, stat.stx_mnt_id))
+    };
+    let error = |e: rustix::io::Errno| ("/".to_string(), Errno::from_raw(e.raw_os_error()));
+    let namespace = File::open("/proc/self/ns/mnt").map_err(|e| {
+        ("/proc/self/ns/mnt".to_string(), Errno::from_raw(e.raw_os_error().unwrap_or(Errno::EIO as i32)))
+    })?;
+    let ours = directory().map_err(error)?;
+    // Joining a mount namespace, be it the own one, leads to its real root (`mntns_install`).
+    match nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNS) {
+        Err(Errno::EPERM) => return Ok(()), // without CAP_SYS_CHROOT: the workload has not got it either
+        other => other.map_err(at("/proc/self/ns/mnt"))?,
+    }
+    if identity(&ours).map_err(error)? == identity(&directory().map_err(error)?).map_err(error)? {
+        return Ok(());
+    }
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).map_err(at("/"))?;
+    fchdir(&ours).map_err(at("/"))?;
+    let path = getcwd().map_err(at("/"))?;
+    let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+    mount(Some(&path), &path, NONE, bind, NONE).and_then(|()| chdir(&path)).map_err(at(&path))?;
+    match pivot_root(".", ".") {
+        // The root of an initramfs cannot be taken away; what is moved over it covers it for good.
+        Err(Errno::EINVAL) => {
+            mount(Some("."), "/", NONE, MsFlags::MS_MOVE, NONE).and_then(|()| chroot(".")).map_err(at(&path))?;
+        }
+        other => other.and_then(|()| umount2(".", MntFlags::MNT_DETACH)).map_err(at(&path))?,
+    }
+    chdir("/").map_err(at("/"))
 }
 
 /// As init, in the fresh mount namespace: everything but the view of the own groups.
@@ -239,6 +283,8 @@ mod tests {
     fn mount(point: &str, kind: &str, options: &str, super_options: &str) -> Mount {
         let list = |text: &str| text.split(',').map(str::to_string).collect();
         Mount {
+            id: 0,
+            parent: 0,
             root: "/".into(),
             point: point.into(),
             options: list(options),
@@ -247,8 +293,18 @@ mod tests {
         }
     }
 
+    /// Numbers them, each mounted on what its path leads to.
+    fn table(mut mounts: Vec<Mount>) -> Vec<Mount> {
+        for n in 0..mounts.len() {
+            let on = (0..n).rev().filter(|m| mounts[n].point.starts_with(&mounts[*m].point));
+            let on = on.max_by_key(|m| (mounts[*m].point.as_os_str().len(), *m));
+            (mounts[n].id, mounts[n].parent) = (n as u64 + 1, on.map_or(0, |m| m as u64 + 1));
+        }
+        mounts
+    }
+
     fn systemd_hybrid() -> Vec<Mount> {
-        vec![
+        table(vec![
             mount("/", "ext4", "rw,relatime", "rw"),
             mount("/proc", "proc", "rw,nosuid", "rw"),
             mount("/proc/sys/fs/binfmt_misc", "binfmt_misc", "rw", "rw"),
@@ -261,7 +317,25 @@ mod tests {
             mount("/sys/fs/cgroup/memory", "cgroup", "rw", "rw,memory"),
             mount("/srv/jail/proc", "proc", "rw", "rw"),
             mount("/srv/odd", "cgroup", "rw", "rw,memory"),
-        ]
+        ])
+    }
+
+    #[test]
+    fn what_lies_below_another_mount_is_not_uncovered_and_what_lies_on_top_goes_first() {
+        let plan = |added: Vec<Mount>, user| {
+            let mounts = table(systemd_hybrid().into_iter().chain(added).collect());
+            MountPlan::new(&mounts, Namespaces { uts: true, ipc: true, net: false }, user)
+        };
+        let cgroup = |point: &str| mount(point, "cgroup", "rw", "rw,memory");
+        let covered = || vec![cgroup("/mnt"), mount("/mnt", "tmpfs", "rw", "rw"), mount("/srv", "tmpfs", "rw", "rw")];
+        assert_eq!(plan(covered(), false).detach, [CGROUP_DIR], "and /srv/odd is below /srv");
+        assert_eq!(plan(covered(), true).cover, [CGROUP_DIR]);
+        let stacked = vec![cgroup("/mnt"), cgroup("/mnt"), mount("/sys/fs/cgroup", "tmpfs", "rw", "rw")];
+        let twice = [CGROUP_DIR, "/mnt", "/mnt", "/srv/odd", CGROUP_DIR];
+        assert_eq!(plan(stacked, false).detach, twice);
+        let sysfs = vec![mount("/mnt", "sysfs", "rw", "rw"), mount("/mnt", "tmpfs", "rw", "rw")];
+        let points = plan(sysfs, false).read_only;
+        assert!(points.iter().all(|(point, _)| point != "/mnt"), "the tmpfs stays writable: {points:?}");
     }
 
     #[test]
@@ -288,12 +362,12 @@ mod tests {
 
     #[test]
     fn a_plain_user_covers_what_root_takes_away_and_v2_is_shown_as_one_hierarchy() {
-        let mounts = [
+        let mounts = table(vec![
             mount("/", "ext4", "rw,relatime", "rw"),
             mount("/sys", "sysfs", "rw,nosuid", "rw"),
             mount("/sys/fs/cgroup", "cgroup2", "rw,nosuid", "rw,nsdelegate"),
             mount("/srv/odd", "cgroup2", "rw", "rw"),
-        ];
+        ]);
         let namespaces = Namespaces { uts: true, ipc: true, net: false };
         let plan = MountPlan::new(&mounts, namespaces, true);
         assert_eq!(

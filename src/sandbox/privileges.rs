@@ -11,7 +11,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use serde::{Deserialize, Serialize};
 
 /// Capabilities by the names that `--cap-add` takes, dropped unless added.
-pub const DROPPED: [(&str, CapabilitySet); 16] = [
+pub const DROPPED: [(&str, CapabilitySet); 17] = [
     ("SYS_ADMIN", CapabilitySet::SYS_ADMIN),             // mount, umount, remount
     ("DAC_READ_SEARCH", CapabilitySet::DAC_READ_SEARCH), // open_by_handle_at finds the root of any hierarchy
     ("MKNOD", CapabilitySet::MKNOD),                     // a node for the host's disk
@@ -22,7 +22,8 @@ pub const DROPPED: [(&str, CapabilitySet); 16] = [
     ("NET_ADMIN", CapabilitySet::NET_ADMIN),
     ("BPF", CapabilitySet::BPF),
     ("PERFMON", CapabilitySet::PERFMON),
-    ("SYSLOG", CapabilitySet::SYSLOG), // kernel addresses
+    ("SYS_NICE", CapabilitySet::SYS_NICE), // init, held back by sched_setaffinity or SCHED_IDLE
+    ("SYSLOG", CapabilitySet::SYSLOG),     // kernel addresses
     ("SYS_TIME", CapabilitySet::SYS_TIME),
     ("CHECKPOINT_RESTORE", CapabilitySet::CHECKPOINT_RESTORE), // links of /proc/PID/map_files
     ("MAC_ADMIN", CapabilitySet::MAC_ADMIN),

@@ -73,6 +73,8 @@ pub struct Setup {
     pub streams: Streams,
     /// Whether its standard input is sandtop's own all the same: a pipe or a file.
     pub keep_stdin: bool,
+    /// Descriptors above 2 that it gets, by these numbers.
+    pub descriptors: Vec<i32>,
     /// Whether SIGCHLD was ignored when sandtop was started; the workload gets it back so.
     pub sigchld_ignored: bool,
     /// How readily the OOM killer takes the workload; `None` leaves it as it is.
@@ -139,6 +141,7 @@ mod tests {
                 open_files: 1024,
                 streams: Streams::Terminal(7),
                 keep_stdin: true,
+                descriptors: vec![63],
                 sigchld_ignored: false,
                 oom_score_adj: Some(-5),
             },

@@ -76,8 +76,8 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Marks every descriptor above 2 to be closed at exec.
-pub fn close_on_exec_above_2() {
+/// Marks every descriptor above 2 to be closed at exec, but for these.
+pub fn close_on_exec_above_2_but(keep: &[RawFd]) {
     // The flag is Linux 5.11.
     if close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC).is_err() {
         for fd in open_above_2() {
@@ -85,6 +85,17 @@ pub fn close_on_exec_above_2() {
             unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
     }
+    for fd in keep {
+        // SAFETY: as above.
+        unsafe { libc::fcntl(*fd, libc::F_SETFD, 0) };
+    }
+}
+
+/// The descriptors above 2 that an exec would hand on.
+pub fn inheritable_above_2() -> Vec<RawFd> {
+    // SAFETY: F_GETFD reads a flag; a number that is closed meanwhile is an error.
+    let flags = |fd: &RawFd| unsafe { libc::fcntl(*fd, libc::F_GETFD) };
+    open_above_2().into_iter().filter(|fd| matches!(flags(fd), n if n >= 0 && n & libc::FD_CLOEXEC == 0)).collect()
 }
 
 /// Closes every descriptor above 2 but these: in a copy of a process they are nobody's any more.

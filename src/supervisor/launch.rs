@@ -75,6 +75,7 @@ impl Launcher {
                 open_files: self.open_files,
                 streams: Streams::Inherited,
                 keep_stdin: plan.keep_stdin,
+                descriptors: plan.descriptors.clone(),
                 sigchld_ignored: plan.sigchld_ignored,
                 oom_score_adj: plan.oom_score_adj,
             },

@@ -34,6 +34,7 @@ use crate::{
     event::{Author, Change, ChangeOutcome, Command, Event, LimitOutcome, Note, Stopped},
     oom::KernelLog,
     plan::Plan,
+    sandbox,
 };
 
 /// Who is ready in the epoll.
@@ -140,6 +141,9 @@ impl Reactor {
         self.stale = true;
         let (live, early) = self.launcher.launch(&self.plan, self.service.terminal, &mut self.outbox)?;
         live.register(&self.epoll).map_err(|e| Error::sys("fill an epoll", e))?;
+        if self.service.terminal.is_none() {
+            sandbox::let_go(&std::mem::take(&mut self.plan.descriptors)); // there is no second run
+        }
         self.terminal_flags = EpollFlags::empty();
         if let Some((rows, cols)) = self.service.terminal {
             self.outbox.push(Event::Resized { rows, cols });

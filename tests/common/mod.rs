@@ -32,6 +32,16 @@ pub fn is_full() -> bool {
     std::env::var_os("SANDTOP_TEST_FULL").is_some()
 }
 
+/// The group below which sandtop makes its own: on v1 the tests' own group, and on v2 the nearest that can have any.
+pub fn parent_of_groups() -> PathBuf {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let path = own.lines().find_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        controllers.split(',').any(|c| c == "memory").then(|| path.trim_start_matches('/').to_string())
+    });
+    memory_root().join(path.filter(|_| !is_v2()).unwrap_or_default())
+}
+
 /// How often a promise is repeated: as often as it says under `tests/run --full`, else a few times; in an emulated machine, which is ten times
 /// slower, once or twice. SANDTOP_TEST_ROUNDS chooses another number there, up to the promised one.
 pub fn times(full: u32) -> u32 {
@@ -376,7 +386,7 @@ impl Ended {
 
 /// The group that this sandtop made.
 pub fn group_of(pid: i32) -> Option<PathBuf> {
-    group_below(memory_root(), pid)
+    group_below(&parent_of_groups(), pid)
 }
 
 /// The group that this sandtop made below a parent.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::{MEMSW, kernel_text, memory_and_swap, read_limit, remove_group};
+use super::{MEMSW, TCP_LIMIT, kernel_text, memory_and_swap, read_limit, remove_group};
 use crate::{
     cgroup::{
         NO_SWAP, Wanted,
@@ -57,6 +57,7 @@ pub(super) fn prepare(dir: &Path, wanted: &Wanted) -> Result<()> {
     if stands != wanted.limit {
         return Err(Error::new(format!("{} was given {} and says {stands}", dir.display(), wanted.limit)));
     }
+    let _ = files::write(&dir.join(TCP_LIMIT), &kernel_text(wanted.limit)); // a kernel without CONFIG_INET has none
     if let Some(both) = memory_and_swap(wanted.limit, wanted.swap) {
         match files::write(&dir.join(MEMSW), &kernel_text(both)) {
             Err(e) if e.is(Errno::ENOENT) => {} // swap is not counted here

@@ -9,7 +9,7 @@ use std::{
 use nix::errno::Errno;
 use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep};
 
-use super::{MEMSW, kernel_text, memory_and_swap, read_limit};
+use super::{MEMSW, TCP_LIMIT, kernel_text, memory_and_swap, read_limit};
 use crate::{
     cgroup::{
         NO_SWAP, WriteSettings,
@@ -74,6 +74,7 @@ impl V1Writer {
             // Refused where more is swapped out by now than may be; the limit itself stands.
             let _ = both.map(|(both, file)| file.write(&kernel_text(both)));
         }
+        let _ = files::write(&self.dir.join(TCP_LIMIT), &kernel_text(target)); // stands where more is in use
         read_limit(&self.limit)
     }
 

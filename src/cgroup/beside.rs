@@ -52,8 +52,8 @@ pub struct Beside {
     pub kind: Kind,
     dir: PathBuf,
     join: Kept,
-    /// A freezer's state, for init: it thaws when sandtop is gone.
-    state: Option<Kept>,
+    /// What holds those back who are to die, for init: a freezer's state, a quota.
+    release: Option<Kept>,
 }
 
 impl Beside {
@@ -65,9 +65,14 @@ impl Beside {
         let root = places.iter().find(|(k, _)| *k == kind).map(|(_, root)| root);
         let root = root.ok_or_else(|| Error::new(format!("there is no {} controller here", kind.name())))?;
         let dir = tree::make_group(&root.join(name::FOLDER), owner, |_| Ok(()))?;
-        let state = (kind == Kind::Freezer).then(|| Kept::open_rw(&dir, FREEZER_STATE).ok()).flatten();
+        let file = match kind {
+            Kind::Freezer => Some(FREEZER_STATE),
+            Kind::Cpu => Some(CPU_QUOTA),
+            Kind::Pids => None,
+        };
+        let release = file.and_then(|file| Kept::open_rw(&dir, file).ok());
         match Kept::open_rw(&dir, "cgroup.procs") {
-            Ok(join) => Ok(Beside { kind, join, dir, state }),
+            Ok(join) => Ok(Beside { kind, join, dir, release }),
             Err(e) => {
                 let _ = files::remove_dir(&dir);
                 Err(e)
@@ -82,7 +87,12 @@ impl Beside {
 
     /// The open `freezer.state`, of a freezer.
     pub fn freezer_state(&self) -> Option<&File> {
-        self.state.as_ref().map(Kept::file)
+        self.release.as_ref().filter(|_| self.kind == Kind::Freezer).map(Kept::file)
+    }
+
+    /// The open quota, of a CPU group.
+    pub fn quota(&self) -> Option<&File> {
+        self.release.as_ref().filter(|_| self.kind == Kind::Cpu).map(Kept::file)
     }
 
     /// Its directory.

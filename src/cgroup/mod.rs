@@ -91,6 +91,17 @@ impl Wanted<'_> {
     }
 }
 
+/// What init gets of a group, open.
+#[derive(Default)]
+pub struct InitFiles<'a> {
+    /// L's `cgroup.procs` in every hierarchy that has one: a process that writes `0` to each joins.
+    pub joins: Vec<&'a File>,
+    /// v1's `freezer.state`: whom it holds does not die, not even killed.
+    pub freezer: Option<&'a File>,
+    /// The CPU quota: a dying process needs CPU time.
+    pub quota: Option<&'a File>,
+}
+
 /// Nothing may be swapped out: the same limit does the same thing on every machine.
 pub const NO_SWAP: Limit = Limit::Bytes(0);
 
@@ -102,8 +113,13 @@ pub trait Cgroup: Send {
     /// L: the directory that holds the workload.
     fn leaf(&self) -> &Path;
 
-    /// L's `cgroup.procs` in every hierarchy that has one, open for writing: a process that writes `0` to each joins.
-    fn join_files(&self) -> Vec<&File>;
+    /// What init gets: to have the command join, and to let all die when sandtop is gone.
+    fn init_files(&self) -> InitFiles<'_>;
+
+    /// Kills all processes at once, from outside, and waits for nothing.
+    fn kill(&self) {
+        tree::kill_once(self.leaf());
+    }
 
     /// Announces that the group may have run out of memory, and by which readiness.
     fn oom_event(&self) -> Option<(BorrowedFd<'_>, EpollFlags)>;

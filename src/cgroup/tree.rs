@@ -57,7 +57,9 @@ pub fn remove(dir: &Path, last: impl Fn(&Path)) -> Result<()> {
         }
         match files::remove_dir(dir) {
             // Right after a kill the last exit may not be quite over.
-            Err(e) if e.is(Errno::EBUSY) && since.elapsed() < LAST_EXIT => std::thread::sleep(Duration::from_millis(2)),
+            Err(e) if e.is(Errno::EBUSY) && since.elapsed() < LAST_EXIT && pids_below(dir).is_empty() => {
+                std::thread::sleep(Duration::from_millis(2))
+            }
             Err(e) => return Err(e),
             Ok(()) => break,
         }

@@ -106,6 +106,11 @@ impl Twin {
         self.unified.as_ref()
     }
 
+    /// Kills all that is in it at once; whether this kernel can (5.14).
+    pub fn kill(&self) -> bool {
+        files::write(&self.dir.join("cgroup.kill"), "1").is_ok()
+    }
+
     /// Its `cgroup.procs`.
     pub fn join_file(&self) -> &File {
         self.join.file()

@@ -20,7 +20,7 @@ use make::{explain_refusal, make_beside, prepare, undo};
 use write::V1Writer;
 
 use super::{
-    CACHE_LEFT, Cgroup, Detail, LimitsNow, MachineSwap, NO_SWAP, Wanted, WriteSettings, above,
+    CACHE_LEFT, Cgroup, Detail, InitFiles, LimitsNow, MachineSwap, NO_SWAP, Wanted, WriteSettings, above,
     beside::{self, Beside, Kind},
     brink::{self, Closeness, Lists, Threshold},
     files,
@@ -85,7 +85,7 @@ impl V1 {
     ///
     /// # Errors
     /// When a step fails; what was made until then is removed again, if nothing runs in it.
-    pub fn create(wanted: &Wanted, ready: impl FnOnce(&[&File], Option<&File>)) -> Result<V1> {
+    pub fn create(wanted: &Wanted, ready: impl FnOnce(&InitFiles)) -> Result<V1> {
         let folder = wanted.parent.join(name::FOLDER);
         let dir = tree::make_group(&folder, wanted.owner, |_| Ok(())).map_err(explain_refusal)?;
         let make = || -> Result<V1> {
@@ -96,9 +96,7 @@ impl V1 {
             if !wanted.changes.is_empty() {
                 V1Writer::open(&dir, wanted.swap, wanted.margin(), &beside)?.all(wanted.changes)?;
             }
-            let joins = [join.file()].into_iter().chain(twin.as_ref().map(Twin::join_file));
-            let joins: Vec<&File> = joins.chain(beside.iter().map(Beside::join_file)).collect();
-            ready(&joins, beside.iter().find_map(Beside::freezer_state));
+            ready(&init_files(&join, twin.as_ref(), &beside));
             let twin = twin.map(Twin::watch);
             let other_limits = OtherLimitsReader::of(group_of(&beside, Kind::Pids), group_of(&beside, Kind::Cpu));
             Ok(V1 {
@@ -290,6 +288,15 @@ pub fn remove_group(dir: &Path) -> Result<()> {
     })
 }
 
+fn init_files<'a>(join: &'a Kept, twin: Option<&'a Twin>, beside: &'a [Beside]) -> InitFiles<'a> {
+    let joins = [join.file()].into_iter().chain(twin.map(Twin::join_file));
+    InitFiles {
+        joins: joins.chain(beside.iter().map(Beside::join_file)).collect(),
+        freezer: beside.iter().find_map(Beside::freezer_state),
+        quota: beside.iter().find_map(Beside::quota),
+    }
+}
+
 impl Cgroup for V1 {
     fn path(&self) -> String {
         super::below(&self.root, &self.dir)
@@ -299,9 +306,19 @@ impl Cgroup for V1 {
         &self.leaf
     }
 
-    fn join_files(&self) -> Vec<&File> {
-        let joins = [self.join.file()].into_iter().chain(self.twin.as_ref().map(Twin::join_file));
-        joins.chain(self.beside.iter().map(Beside::join_file)).collect()
+    fn init_files(&self) -> InitFiles<'_> {
+        init_files(&self.join, self.twin.as_ref(), &self.beside)
+    }
+
+    /// By the twin where it can, else with nobody running meanwhile who could start others.
+    fn kill(&self) {
+        if self.twin.as_ref().is_some_and(Twin::kill) {
+            return;
+        }
+        let freezer = self.beside(Kind::Freezer);
+        freezer.map(|freezer| beside::freeze(freezer, true));
+        tree::kill_once(&self.leaf);
+        freezer.map(|freezer| beside::freeze(freezer, false));
     }
 
     fn oom_event(&self) -> Option<(BorrowedFd<'_>, EpollFlags)> {

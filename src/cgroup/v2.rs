@@ -4,7 +4,6 @@
 //! P's limit a little higher, as on v1 and for the same reason. A file that this kernel lacks is `None`.
 
 use std::{
-    fs::File,
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
 };
@@ -15,7 +14,7 @@ mod write;
 use write::{High, V2Writer};
 
 use super::{
-    Cgroup, Closeness, Detail, LimitsNow, MachineSwap, Wanted, WriteSettings, above,
+    Cgroup, Closeness, Detail, InitFiles, LimitsNow, MachineSwap, Wanted, WriteSettings, above,
     brink::{self, Lists},
     files,
     files::Kept,
@@ -60,6 +59,8 @@ pub struct V2 {
     unified: Unified,
     other_limits: OtherLimitsReader,
     join: Kept,
+    /// For init.
+    quota: Option<Kept>,
     /// What `memory.high` was at the start.
     high: High,
     /// `oom` and `oom_kill` when last looked at.
@@ -73,7 +74,7 @@ impl V2 {
     ///
     /// # Errors
     /// When a step fails; what was made until then is removed again, if nothing runs in it.
-    pub fn create(wanted: &Wanted, ready: impl FnOnce(&[&File], Option<&File>)) -> Result<V2> {
+    pub fn create(wanted: &Wanted, ready: impl FnOnce(&InitFiles)) -> Result<V2> {
         let folder = wanted.parent.join(name::FOLDER);
         let dir = tree::make_group(&folder, wanted.owner, pass_on).map_err(explain_refusal)?;
         let make = || -> Result<V2> {
@@ -82,9 +83,10 @@ impl V2 {
                 V2Writer::open(&dir, wanted.margin(), High::of(&[]))?.all(wanted.changes)?;
             }
             let join = Kept::open_w(&dir.join(LEAF), "cgroup.procs")?;
-            ready(&[join.file()], None);
+            let quota = Kept::open_w(&dir, CPU_MAX).ok();
+            ready(&init_files(&join, quota.as_ref()));
             let high = High::of(wanted.changes);
-            Ok(V2 { high, ..V2::open_with(&wanted.hierarchy.root, &dir, wanted.cpus, join)? })
+            Ok(V2 { high, quota, ..V2::open_with(&wanted.hierarchy.root, &dir, wanted.cpus, join)? })
         };
         make().inspect_err(|_| undo(&dir))
     }
@@ -120,6 +122,7 @@ impl V2 {
             unified: Unified::open(dir),
             other_limits: OtherLimitsReader::of(Some(dir), Some(dir)),
             join,
+            quota: None,
             ooms: (0, 0),
             removed: false,
             leaf,
@@ -311,6 +314,13 @@ impl Peak {
     }
 }
 
+fn init_files<'a>(join: &'a Kept, quota: Option<&'a Kept>) -> InitFiles<'a> {
+    InitFiles { joins: vec![join.file()], freezer: None, quota: quota.map(Kept::file) }
+}
+
+/// v2's CPU quota and its period.
+const CPU_MAX: &str = "cpu.max";
+
 impl Cgroup for V2 {
     fn path(&self) -> String {
         super::below(&self.root, &self.dir)
@@ -320,8 +330,8 @@ impl Cgroup for V2 {
         &self.leaf
     }
 
-    fn join_files(&self) -> Vec<&File> {
-        vec![self.join.file()]
+    fn init_files(&self) -> InitFiles<'_> {
+        init_files(&self.join, self.quota.as_ref())
     }
 
     fn oom_event(&self) -> Option<(BorrowedFd<'_>, EpollFlags)> {
@@ -375,7 +385,7 @@ impl Cgroup for V2 {
     }
 
     fn lift_quota(&self) -> bool {
-        let file = self.dir.join("cpu.max");
+        let file = self.dir.join(CPU_MAX);
         let limited = files::read(&file).is_ok_and(|text| !text.starts_with("max"));
         limited && files::write(&file, "max").is_ok()
     }

@@ -162,8 +162,13 @@ fn prepare(spec: &Spec, outside: Ids) -> Result<SignalFd, Failure> {
 
 /// Waits to be told, and makes the main process.
 fn start(control: &OwnedFd, spec: &Spec) -> Result<(Pid, Rest), Failure> {
-    let (mut joins, thaws) = match next_order(control) {
-        Some((Order::Go { thaws }, joins)) if !joins.is_empty() => (joins, thaws),
+    let mut order = next_order(control);
+    while let Some((Order::Outlive, _)) = order {
+        outlive_sandtop();
+        order = next_order(control);
+    }
+    let (mut joins, thaws, lifts) = match order {
+        Some((Order::Go { thaws, lifts }, joins)) if !joins.is_empty() => (joins, thaws, lifts),
         Some((Order::Signal(n), _)) => {
             tell(control, &Report::Ended { status: Status::Signalled(n), left_behind: 0 });
             sys::exit_now(0)
@@ -171,14 +176,14 @@ fn start(control: &OwnedFd, spec: &Spec) -> Result<(Pid, Rest), Failure> {
         _ => sys::exit_now(0), // sandtop is gone, or wants nothing to start
     };
     let freezer = if thaws { joins.pop() } else { None };
+    let quota = if lifts { joins.pop() } else { None };
     if freezer.is_some() {
-        // A killed init could not thaw: from now on the socket alone tells that sandtop is gone.
-        let _ = rustix::process::set_parent_process_death_signal(None);
+        outlive_sandtop();
         if sandtop_is_gone(control) {
             sys::exit_now(0);
         }
     }
-    let rest = Rest::new(spec.setup.isolation, &joins, freezer).map_err(failed(Step::Join, MEMORY_GROUP))?;
+    let rest = Rest::new(spec.setup.isolation, &joins, freezer, quota).map_err(failed(Step::Join, MEMORY_GROUP))?;
     let init = nix::unistd::getpid();
     match sys::fork().map_err(failed(Step::Fork, "the main process"))? {
         Forked::Parent(pid) => {
@@ -191,6 +196,11 @@ fn start(control: &OwnedFd, spec: &Spec) -> Result<(Pid, Rest), Failure> {
             sys::exit_now(125)
         }
     }
+}
+
+/// A killed init could not thaw, or lift a quota: from now on the socket alone tells that sandtop is gone.
+fn outlive_sandtop() {
+    let _ = rustix::process::set_parent_process_death_signal(None);
 }
 
 /// Init must not keep the workload's pipes, locks and terminal open.
@@ -381,6 +391,7 @@ fn watch(control: &OwnedFd, signals: &SignalFd, main: Pid, rest: &Rest) -> Repor
                     sys::exit_now(0)
                 }
                 Some((Order::Go { .. }, _)) => {}
+                Some((Order::Outlive, _)) => outlive_sandtop(),
                 Some((Order::KillAll, _)) => rest.kill(),
                 Some((Order::Signal(n), _)) => {
                     let _ = Signal::try_from(n).map(|signal| kill(main, signal));

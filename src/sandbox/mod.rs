@@ -16,7 +16,6 @@ mod sys;
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::File,
     io::{self, IoSlice, IoSliceMut},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
@@ -24,21 +23,24 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use nix::{
     errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         socket::{
             AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, send, sendmsg,
             setsockopt, socketpair, sockopt,
         },
-        wait::{Id, WaitPidFlag, waitid},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid},
     },
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::{
+    cgroup::InitFiles,
     error::{Error, Result},
     event::Isolation,
 };
@@ -188,11 +190,12 @@ impl Sandbox {
         Ok(Report::decode(&buffer[..n]).map(|report| (report, sender.unwrap_or_default())))
     }
 
-    /// Lets the command go: init starts it, and it joins the groups whose `cgroup.procs` these are before it becomes the command. `freezer` is
-    /// the `freezer.state` that init is to thaw by when sandtop is gone, where that is needed.
-    pub fn go(&self, joins: &[&File], freezer: Option<&File>) {
-        let fds: Vec<_> = joins.iter().copied().chain(freezer).map(|file| file.as_raw_fd()).collect();
-        let order = Order::Go { thaws: freezer.is_some() }.encode();
+    /// Lets the command go: init starts it, and it joins the groups whose `cgroup.procs` these are before it becomes the command. Init keeps the
+    /// other files, to let all die when sandtop is gone.
+    pub fn go(&self, files: &InitFiles) {
+        let releases = [files.quota, files.freezer].into_iter().flatten();
+        let fds: Vec<_> = files.joins.iter().copied().chain(releases).map(|file| file.as_raw_fd()).collect();
+        let order = Order::Go { thaws: files.freezer.is_some(), lifts: files.quota.is_some() }.encode();
         let _ = sendmsg::<()>(
             self.control.as_raw_fd(),
             &[IoSlice::new(&order)],
@@ -224,23 +227,43 @@ impl Sandbox {
         }
     }
 
-    /// Ends everything in the sandbox now, and waits until it is gone.
-    pub fn end(&mut self) {
-        self.kill();
-        self.reap();
-    }
-
-    /// Waits for init, which has ended or is about to. The kernel lets init go last: when it is reaped, the groups are empty.
-    pub fn reap(&mut self) {
-        if let Some(init) = self.init.take() {
-            while let Err(Errno::EINTR) = waitid(Id::PIDFd(init.as_fd()), WaitPidFlag::WEXITED) {}
+    /// Waits for init, which has ended or is about to, at most so long; whether it is gone. The kernel lets init go last: when it is reaped, the
+    /// groups are empty. It stays while anybody in its namespace sleeps uninterruptibly.
+    pub fn reap(&mut self, most: Duration) -> bool {
+        let Some(init) = &self.init else { return true };
+        let end = Instant::now() + most;
+        loop {
+            match waitid(Id::PIDFd(init.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
+                Ok(WaitStatus::StillAlive) if Instant::now() >= end => return false,
+                Ok(WaitStatus::StillAlive) => {
+                    let left = end.saturating_duration_since(Instant::now());
+                    let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+                    let _ = poll(&mut [PollFd::new(init.as_fd(), PollFlags::POLLIN)], timeout);
+                }
+                Err(Errno::EINTR) => {}
+                _ => break,
+            }
         }
+        self.init = None;
+        true
     }
 }
 
+impl Sandbox {
+    /// Kills init and waits for nothing, now and later.
+    pub fn leave(&mut self) {
+        self.kill();
+        self.init = None;
+    }
+}
+
+/// How long the end of a sandbox that was killed is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        self.end();
+        self.kill();
+        self.reap(PATIENCE);
     }
 }
 

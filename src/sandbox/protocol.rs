@@ -11,9 +11,13 @@ pub enum Order {
         /// Whether the last descriptor is none to join, but the `freezer.state` of one of them: v1's freezer holds even those that were killed,
         /// so that init has to thaw them when sandtop is gone.
         thaws: bool,
+        /// Whether the one before that, or the last, is none either, but the file of the CPU quota, which init lifts then.
+        lifts: bool,
     },
     /// Send the main process this signal.
     Signal(i32),
+    /// The CPU quota is (or may be) in force: init is not to die with sandtop, but to lift it first.
+    Outlive,
     /// Kill all processes at once: an OOM kill takes the whole workload.
     KillAll,
 }
@@ -45,7 +49,8 @@ impl Order {
     /// As bytes.
     pub fn encode(self) -> Vec<u8> {
         match self {
-            Order::Go { thaws } => vec![if thaws { b'G' } else { b'g' }],
+            Order::Go { thaws, lifts } => vec![b'g', u8::from(thaws), u8::from(lifts)],
+            Order::Outlive => vec![b'o'],
             Order::Signal(n) => [&[b's'][..], &n.to_ne_bytes()].concat(),
             Order::KillAll => vec![b'k'],
         }
@@ -54,7 +59,8 @@ impl Order {
     /// From bytes; `None` for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Order> {
         match (bytes.first()?, number(bytes, 1)) {
-            (tag @ (b'g' | b'G'), _) => Some(Order::Go { thaws: *tag == b'G' }),
+            (b'g', _) => Some(Order::Go { thaws: *bytes.get(1)? != 0, lifts: *bytes.get(2)? != 0 }),
+            (b'o', _) => Some(Order::Outlive),
             (b's', Some(n)) => Some(Order::Signal(n)),
             (b'k', _) => Some(Order::KillAll),
             _ => None,
@@ -132,7 +138,9 @@ mod tests {
 
     #[test]
     fn what_is_said_is_understood() {
-        for order in [Order::Go { thaws: false }, Order::Go { thaws: true }, Order::Signal(15), Order::KillAll] {
+        let gos = [(false, false), (true, false), (false, true), (true, true)];
+        let gos = gos.map(|(thaws, lifts)| Order::Go { thaws, lifts });
+        for order in gos.into_iter().chain([Order::Signal(15), Order::KillAll, Order::Outlive]) {
             assert_eq!(Order::decode(&order.encode()), Some(order));
         }
         for step in STEPS {

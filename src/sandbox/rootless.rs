@@ -71,8 +71,13 @@ pub fn try_user_namespace(inside: Ids) -> Result<(), Errno> {
 
 /// How what is left of the workload is found at its end.
 pub enum Rest {
-    /// It is everything in our pid namespace; and the freezer that may hold it, v1's `freezer.state`.
-    Namespace(Option<OwnedFd>),
+    /// It is everything in our pid namespace; and what may keep it from dying: v1's `freezer.state`, a CPU quota.
+    Namespace {
+        /// v1's freezer.
+        freezer: Option<OwnedFd>,
+        /// The quota of either kernel interface.
+        quota: Option<OwnedFd>,
+    },
     /// It is everything in this group: there is no pid namespace.
     Group(PathBuf),
 }
@@ -82,9 +87,14 @@ impl Rest {
     ///
     /// # Errors
     /// When there is no pid namespace, and the group cannot be told either.
-    pub fn new(isolation: Isolation, joins: &[OwnedFd], freezer: Option<OwnedFd>) -> Result<Rest, Errno> {
+    pub fn new(
+        isolation: Isolation,
+        joins: &[OwnedFd],
+        freezer: Option<OwnedFd>,
+        quota: Option<OwnedFd>,
+    ) -> Result<Rest, Errno> {
         if isolation != Isolation::LimitOnly {
-            return Ok(Rest::Namespace(freezer));
+            return Ok(Rest::Namespace { freezer, quota });
         }
         let join = joins.first().ok_or(Errno::EBADF)?;
         let path = std::fs::read_link(format!("/proc/self/fd/{}", join.as_raw_fd())).map_err(|_| Errno::ENOENT)?;
@@ -100,11 +110,12 @@ impl Rest {
                 let _ = kill(main, Signal::SIGKILL);
                 let _ = tree::kill_all(dir);
             }
-            Rest::Namespace(Some(freezer)) if getpid().as_raw() == 1 => {
+            Rest::Namespace { freezer, quota } if getpid().as_raw() == 1 => {
                 let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
-                thaw(freezer);
+                freezer.iter().for_each(thaw);
+                quota.iter().for_each(lift);
             }
-            Rest::Namespace(_) => {}
+            Rest::Namespace { .. } => {}
         }
     }
 
@@ -114,10 +125,10 @@ impl Rest {
             Rest::Group(dir) => {
                 tree::kill_once(dir);
             }
-            Rest::Namespace(_) if getpid().as_raw() == 1 => {
+            Rest::Namespace { .. } if getpid().as_raw() == 1 => {
                 let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
             }
-            Rest::Namespace(_) => {}
+            Rest::Namespace { .. } => {}
         }
     }
 
@@ -125,7 +136,7 @@ impl Rest {
     pub fn is_any_left(&self) -> bool {
         match self {
             Rest::Group(dir) => !tree::pids_below(dir).is_empty(),
-            Rest::Namespace(_) => getpid().as_raw() == 1 && kill(Pid::from_raw(-1), None).is_ok(),
+            Rest::Namespace { .. } => getpid().as_raw() == 1 && kill(Pid::from_raw(-1), None).is_ok(),
         }
     }
 
@@ -134,8 +145,8 @@ impl Rest {
         match self {
             Rest::Group(dir) => end_group(dir),
             // In a pid namespace of ours `-1` is everything but init itself. Anywhere else it would be the user's whole session.
-            Rest::Namespace(freezer) if getpid().as_raw() == 1 => end_namespace(freezer.as_ref()),
-            Rest::Namespace(_) => 0,
+            Rest::Namespace { freezer, .. } if getpid().as_raw() == 1 => end_namespace(freezer.as_ref()),
+            Rest::Namespace { .. } => 0,
         }
     }
 }
@@ -144,6 +155,13 @@ fn end_group(dir: &Path) -> u32 {
     let left = tree::pids_below(dir).len();
     let _ = tree::kill_all(dir);
     left as u32
+}
+
+/// Lifts a CPU quota: v2 takes the word, v1 the number, and each refuses the other.
+fn lift(quota: &OwnedFd) {
+    for none in ["max", "-1"] {
+        let _ = nix::sys::uio::pwrite(quota, none.as_bytes(), 0);
+    }
 }
 
 fn thaw(freezer: &OwnedFd) {

@@ -19,7 +19,7 @@ impl Live {
     /// Lets a held command go.
     pub fn go(&mut self) {
         if self.held {
-            self.sandbox.go(&self.group.join_files(), self.group.freezer_state());
+            self.sandbox.go(&self.group.init_files());
         }
     }
 
@@ -85,6 +85,10 @@ impl Live {
                 Some(writer::outcome(set.map_err(explain_refusal)))
             }
             Change::Freeze(on) => return self.freeze(on, out),
+            Change::Cpus(_) => {
+                self.sandbox.order(Order::Outlive);
+                self.settings.change(&*self.group, change, waker, out).err().map(|e| writer::outcome(Err(e)))
+            }
             _ => self.settings.change(&*self.group, change, waker, out).err().map(|e| writer::outcome(Err(e))),
         };
         if let Some(outcome) = done {

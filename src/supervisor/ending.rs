@@ -1,4 +1,5 @@
-//! How a run is brought to its end: asked, then killed, then, when even init does not answer, ended with it. A pure rule over instants.
+//! How a run is brought to its end: asked, then killed, then killed from outside with init and all, and then left as it is. A pure rule over
+//! instants.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +8,17 @@ use crate::event::Stopped;
 /// After the signal that asks, this long until the one that does not.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// After that signal, this long until init is ended, and everything with it: somebody stopped it. The end comes within a second.
-const FORCE: Duration = Duration::from_millis(800);
+/// After that signal, this long until all are killed from outside: somebody stopped init, or starves it.
+const FORCE: Duration = Duration::from_millis(300);
+
+/// After that, this long until those are freed who wait for a file system of their own.
+const FREE: Duration = Duration::from_millis(100);
+
+/// After an order to end, this long until what cannot be ended is left: outputs are written, and sandtop is gone within six seconds.
+const LEAVE: Duration = Duration::from_millis(5600);
+
+/// What the main process left behind is killed by init, and has this long before it is killed from outside.
+const LEFT: Duration = Duration::from_secs(1);
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +27,12 @@ pub enum Due {
     Timeout,
     /// The main process is to be killed.
     Kill,
-    /// Init is to be killed.
+    /// All are to be killed from outside, init too.
     Force,
+    /// Who waits for a file system of the sandbox's own is to be freed.
+    Free,
+    /// What is left is not waited for any longer.
+    Leave,
 }
 
 /// The end that a run is on its way to.
@@ -29,6 +43,8 @@ pub struct Ending {
     timeout_at: Option<Instant>,
     kill_at: Option<Instant>,
     force_at: Option<Instant>,
+    free_at: Option<Instant>,
+    leave_at: Option<Instant>,
 }
 
 impl Ending {
@@ -40,11 +56,26 @@ impl Ending {
     /// The end was ordered, with a signal that asks or (`killed`) with one that does not. The first reason stays.
     pub fn ordered(&mut self, now: Instant, why: Stopped, killed: bool) {
         self.why.get_or_insert(why);
+        self.leave_at.get_or_insert(now + LEAVE);
         if killed {
             self.force_at.get_or_insert(now + FORCE);
         } else {
             self.kill_at.get_or_insert(now + GRACE);
         }
+    }
+
+    /// The main process has ended, and others are left.
+    pub fn main_ended(&mut self, now: Instant) {
+        self.force_at.get_or_insert(now + LEFT);
+        self.leave_at.get_or_insert(now + LEAVE);
+    }
+
+    /// All were killed from outside.
+    pub fn forced(&mut self, now: Instant) {
+        self.kill_at = None;
+        self.force_at = None;
+        self.free_at.get_or_insert(now + FREE);
+        self.leave_at.get_or_insert(now + LEAVE);
     }
 
     /// Why the run was ended, where it was.
@@ -69,7 +100,8 @@ impl Ending {
 
     /// When something is due next.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.timeout_at, self.kill_at, self.force_at].into_iter().flatten().min()
+        let all = [self.timeout_at, self.kill_at, self.force_at, self.free_at, self.leave_at];
+        all.into_iter().flatten().min()
     }
 
     /// Takes what is due, one at a time.
@@ -81,7 +113,8 @@ impl Ending {
             self.force_at.get_or_insert(now + FORCE);
             return Some(Due::Kill);
         }
-        self.force_at.take_if(|at| now >= *at).map(|_| Due::Force)
+        let rest = [(&mut self.force_at, Due::Force), (&mut self.free_at, Due::Free), (&mut self.leave_at, Due::Leave)];
+        rest.into_iter().find_map(|(at, due)| at.take_if(|at| now >= *at).map(|_| due))
     }
 }
 
@@ -101,9 +134,27 @@ mod tests {
         assert_eq!(ending.why(), Some(Stopped::Timeout));
         assert_eq!((ending.deadline(), ending.due(at(14))), (Some(at(15)), None));
         assert_eq!(
-            (ending.due(at(15)), ending.due(at(15)), ending.due(at(16))),
+            (ending.due(at(15)), ending.due(at(15)), ending.due(at(15) + FORCE)),
             (Some(Due::Kill), None, Some(Due::Force))
         );
+        ending.forced(at(15) + FORCE);
+        assert_eq!(ending.due(at(15) + FORCE), None);
+        assert_eq!(ending.due(at(15) + FORCE + FREE), Some(Due::Free));
+        let last = at(10) + LEAVE;
+        assert_eq!((ending.deadline(), ending.due(last)), (Some(last), Some(Due::Leave)));
+        assert!(last < at(16), "all is over within six seconds");
         assert_eq!((ending.due(at(100)), ending.deadline()), (None, None));
+    }
+
+    #[test]
+    fn what_the_main_process_left_behind_is_not_waited_for_for_ever() {
+        let start = Instant::now();
+        let mut ending = Ending::default();
+        ending.main_ended(start);
+        assert_eq!((ending.due(start), ending.due(start + LEFT)), (None, Some(Due::Force)));
+        ending.forced(start + LEFT);
+        assert_eq!(ending.due(start + LEFT + FREE), Some(Due::Free));
+        assert_eq!(ending.due(start + LEAVE), Some(Due::Leave));
+        assert_eq!(ending.why(), None);
     }
 }

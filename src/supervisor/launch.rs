@@ -1,23 +1,21 @@
 //! From a plan to a live run: terminal, sandbox, group, in this order; what was made goes again when a later step fails.
 
-use std::{
-    fs::File,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::{Waker, live::Live, outbox::Outbox, terminal::Terminal};
 use crate::{
-    cgroup::{Cgroup, Wanted, name::Owner, v1::V1, v2::V2},
+    cgroup::{Cgroup, InitFiles, Wanted, name::Owner, v1::V1, v2::V2},
     error::{Error, Result},
-    event::{Controller, Event, Isolation, Note, Started},
+    event::{Change, Controller, Event, Isolation, Note, Started},
     mountinfo,
     plan::Plan,
     procs,
     sandbox::{
         Heard, Sandbox,
         mounts::MountPlan,
+        protocol::Order,
         spec::{Setup, Spec, Streams},
     },
     units::Limit,
@@ -95,9 +93,12 @@ impl Launcher {
             swap: plan.swap,
             changes: &plan.changes,
         };
-        let ready = |joins: &[&File], freezer: Option<&File>| {
+        let ready = |files: &InitFiles| {
+            if plan.changes.iter().any(|change| matches!(change, Change::Cpus(_))) {
+                sandbox.order(Order::Outlive);
+            }
             if !plan.hold {
-                sandbox.go(joins, freezer);
+                sandbox.go(files);
             }
         };
         let group: Box<dyn Cgroup> = match plan.hierarchy.controller {

@@ -32,7 +32,7 @@ use crate::{
     oom::KernelLog,
     procs::ProcessTable,
     sandbox::{
-        Sandbox,
+        PATIENCE, Sandbox,
         protocol::{Order, Report},
     },
 };
@@ -84,6 +84,8 @@ pub struct Live {
     left_behind: u32,
     /// How the main process ended, while others are left.
     main_status: Option<Status>,
+    /// Whether what cannot be ended is not waited for any longer.
+    left: bool,
     /// Whether we ended init: what then ends with it did not get lost.
     init_killed: bool,
     pub(super) ending: Ending,
@@ -132,6 +134,7 @@ impl Live {
             failure: None,
             left_behind: 0,
             main_status: None,
+            left: false,
             init_killed: false,
             ending: Ending::default(),
             timetable: Timetable::new(&plan.schedule),
@@ -172,6 +175,12 @@ impl Live {
                 Due::Timeout => self.stop(Stopped::Timeout, nix::libc::SIGTERM, out),
                 Due::Kill => self.kill_main(out),
                 Due::Force => self.force_end(out),
+                Due::Free => {
+                    self.group.let_die();
+                    self.lift_quota(out);
+                    super::fuse::abort_own(&tree::pids_below(self.group.leaf()));
+                }
+                Due::Leave => self.left = true,
             }
         }
         if let Some((number, planned)) = self.timetable.due(now, self.settings.is_writing()) {
@@ -262,6 +271,8 @@ impl Live {
     /// One report.
     pub fn heard(&mut self, report: Report, sender: i32, out: &mut Outbox) {
         match report {
+            // Killed from outside, with init: how far init came with telling it is chance.
+            Report::MainEnded(_) | Report::Ended { .. } if self.init_killed => {}
             Report::Joined(pid) => {
                 let host_pid = (sender > 0).then_some(sender);
                 self.held = false;
@@ -278,6 +289,7 @@ impl Live {
             Report::MainEnded(status) => {
                 self.wall = self.started.map(|at| at.elapsed());
                 self.main_status = Some(status);
+                self.ending.main_ended(Instant::now());
                 self.lift_quota(out); // for those who are left, and killed
             }
             Report::Ended { status, left_behind } => {
@@ -296,22 +308,29 @@ impl Live {
         self.status.is_some()
     }
 
+    /// Whether it is over as far as we are concerned, though somebody who cannot be ended is left.
+    pub fn is_left(&self) -> bool {
+        self.left
+    }
+
     /// After the end was told, or init was lost: reads what is left to read, removes the group, and tells the end. Init itself takes a while to
     /// go, with its namespaces; it is waited for last, when `self` is dropped.
     pub fn finish(mut self, log: Option<&mut KernelLog>, out: &mut Outbox) -> Chosen {
         self.hear(out);
-        if !self.has_ended() {
+        if !self.has_ended() && !self.left {
             self.group.let_die();
-            self.sandbox.reap(); // the kernel lets init go last
+            // The kernel lets init go last.
+            self.left = !self.sandbox.reap(PATIENCE);
             self.end_without_namespace();
         }
+        let stay = if self.left { tree::pids_below(self.group.leaf()) } else { Vec::new() };
         // On v2 the very write that killed may be unanswered yet.
         self.settings.finish(&*self.group, out);
         let mut log = log;
         if let Some(log) = &mut log {
             self.kernel_log(log, out); // while the table still knows the victims' pids inside
         }
-        let died = self.procs.sweep(&[]);
+        let died = self.procs.sweep(&stay);
         if let Ok(sample) = self.group.sample(Detail::Full) {
             let kills = sample.oom_kills.unwrap_or(self.kills);
             out.push(Event::Sample(sample));
@@ -330,7 +349,15 @@ impl Live {
             out.push(Event::Output(words));
         }
         self.tell_killer(out);
-        if let Err(e) = self.group.remove() {
+        if !stay.is_empty() {
+            self.left_behind = stay.len() as u32;
+            let who = tree::who_stays(self.group.leaf());
+            let reason = format!(
+                "{who}: killed, and cannot end yet; the limit of {} stays on it; when it is gone: sandtop clean",
+                self.settings.limit()
+            );
+            out.push(Event::Note(Note::Leftover { reason }));
+        } else if let Err(e) = self.group.remove() {
             out.push(Event::Note(Note::Leftover { reason: format!("{e}; later: sandtop clean") }));
         }
         let status = match (self.failure.take(), self.status.take()) {
@@ -353,7 +380,7 @@ impl Live {
         self.settings.chosen()
     }
 
-    /// Ends everything in the sandbox, and waits for nothing. Init first: it starts nobody any more.
+    /// Ends everything in the sandbox, and waits for nothing. From outside, so that it takes no help of init's, and init last: it may be starved.
     pub fn kill(&mut self) {
         self.settings.break_off(&*self.group);
         self.init_killed = true;
@@ -363,12 +390,11 @@ impl Live {
             (Some(_), _) => {}
         }
         self.brink.switch(false, Instant::now()); // nobody is stopped any more who is to die
-        self.sandbox.kill();
-        if self.isolation == Isolation::LimitOnly {
-            tree::kill_once(self.group.leaf());
-        }
+        self.group.kill();
         self.group.let_die();
         self.group.lift_quota();
+        self.sandbox.kill();
+        self.ending.forced(Instant::now());
     }
 
     /// Ends the run at once, and everything in it.
@@ -456,8 +482,12 @@ fn cpu_time() -> Duration {
 impl Drop for Live {
     fn drop(&mut self) {
         self.kill();
-        self.sandbox.end();
-        self.end_without_namespace();
+        if self.left {
+            self.sandbox.leave();
+        } else {
+            self.sandbox.reap(PATIENCE);
+            self.end_without_namespace();
+        }
         self.settings.stop();
         let _ = self.group.remove();
     }

@@ -7,6 +7,7 @@ mod acts;
 mod brink;
 mod code_watch;
 mod ending;
+mod fuse;
 mod kills;
 mod launch;
 mod live;

@@ -178,6 +178,9 @@ impl Reactor {
             let now = Instant::now();
             if let Some(live) = &mut self.live {
                 live.tick(now, &self.waker, &mut self.outbox);
+                if live.is_left() {
+                    self.end_run();
+                }
             }
             self.leave_if_stuck(now);
             self.outbox.check_taps();

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|a| a == sandbox::INIT_COMMAND) {
         return init(&args[2..]);
     }
+    sandbox::default_crash_signals();
     std::panic::set_hook(Box::new(|_| {})); // told below in one line, never as a backtrace
     let ended = catch_unwind(AssertUnwindSafe(|| start(args)));
     ended.unwrap_or_else(|panic| Err(Error::bug(&panic_text(&*panic)))).map_or_else(

@@ -31,7 +31,7 @@ fn the_terminal_is_as_it_was_after_each_end() {
     if !kernel_tier("the_terminal_is_as_it_was_after_each_end") {
         return;
     }
-    for (how, code) in [("quit", 137), ("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)] {
+    for (how, code) in [("quit", 143), ("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)] {
         let mut t = start(asking());
         let (pid, group) = (t.sandtop(), made_group(t.sandtop()));
         match how.parse::<Signal>() {
@@ -46,6 +46,56 @@ fn the_terminal_is_as_it_was_after_each_end() {
         assert_eq!(t.what_changed(), Vec::<String>::new(), "{how}");
         assert!(!group.exists(), "{how}");
     }
+}
+
+#[test]
+fn the_terminal_is_as_it_was_after_a_crash_and_the_first_signal_is_one() {
+    if !kernel_tier("the_terminal_is_as_it_was_after_a_crash_and_the_first_signal_is_one") {
+        return;
+    }
+    use Signal::*;
+    for signal in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGTRAP, SIGXFSZ] {
+        let mut t = start(asking());
+        let group = made_group(t.sandtop());
+        kill(Pid::from_raw(t.sandtop()), signal).unwrap();
+        t.end();
+        assert_eq!(t.what_changed(), Vec::<String>::new(), "{signal}");
+        wait_for("the end of the workload", || pids_in(&group).is_empty().then_some(()));
+    }
+    // Without a screen too: Rust's start-up takes the first SIGSEGV for itself.
+    let child = Sandtop::with("run -q").cmd(["sleep", "1000"]).start();
+    let group = child.group();
+    child.signal(SIGSEGV);
+    assert_eq!(child.wait().code, -1, "ended by the signal");
+    wait_for("the end of the workload", || pids_in(&group).is_empty().then_some(()));
+    Sandtop::with("clean").go();
+}
+
+#[test]
+fn a_q_in_the_first_moments_asks_and_then_ends_the_workload() {
+    if !kernel_tier("a_q_in_the_first_moments_asks_and_then_ends_the_workload") {
+        return;
+    }
+    for _ in 0..times(20) {
+        let mut t = Terminal::start(Sandtop::with("").cmd(["sleep", "1000"]).raw(), 100, 30);
+        t.keys("q");
+        t.wait_text("End it, and quit?");
+        t.keys("y");
+        assert_eq!(t.end(), 143);
+    }
+    // Who ignores SIGTERM is killed by a second yes.
+    let mut t = Terminal::start(
+        Sandtop::with("").cmd(["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"]).raw(),
+        100,
+        30,
+    );
+    t.wait_text("deaf");
+    t.keys("q");
+    t.wait_text("End it, and quit?");
+    t.keys("y");
+    t.wait_text("Kill it now?");
+    t.keys("y");
+    assert_eq!(t.end(), 137);
 }
 
 #[test]

@@ -69,6 +69,22 @@ pub fn catch_quietly(signal: nix::sys::signal::Signal) -> std::result::Result<()
     sys::catch_quietly(signal)
 }
 
+/// Gives the terminal back when this process crashes while `taken` is set: writes these bytes, and sets its modes as they are now.
+///
+/// # Errors
+/// When standard input is no terminal.
+pub fn give_terminal_back_on_crash(
+    taken: &'static std::sync::atomic::AtomicBool,
+    bytes: Vec<u8>,
+) -> std::result::Result<(), Errno> {
+    sys::give_terminal_back_on_crash(taken, bytes)
+}
+
+/// Makes a crash end this process at once, as it does any other.
+pub fn default_crash_signals() {
+    sys::default_crash_signals();
+}
+
 /// What this process can build a sandbox of, for a workload with this uid and gid inside: what a plain user may do is tried, not asked (Ubuntu 24.04
 /// makes user namespaces that have no rights). Must be called while sandtop has one thread.
 pub fn isolation(uid: u32, gid: u32) -> Isolation {

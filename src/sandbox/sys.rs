@@ -1,10 +1,16 @@
 //! The system calls that need `unsafe`: the only file of the crate that may contain it.
 //!
-//! Everything here is used by the re-exec'd, single-threaded process (the helper, init, the main process before exec), or
-//! wraps a descriptor number that process was given. Refuses: any decision.
+//! Most of it is used by the re-exec'd, single-threaded process (the helper, init, the main process before exec), or wraps a descriptor number
+//! that process was given; the rest is about signals. Refuses: any decision.
 #![allow(unsafe_code)]
 
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::{
+    os::fd::{FromRawFd, OwnedFd, RawFd},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use nix::{
     errno::Errno,
@@ -177,4 +183,70 @@ pub fn ignore_sigchld(ignore: bool) {
     let action = if ignore { SigHandler::SigIgn } else { SigHandler::SigDfl };
     // SAFETY: neither action is a handler function.
     let _ = unsafe { nix::sys::signal::signal(Signal::SIGCHLD, action) };
+}
+
+/// Signals of a crash, which nothing but a handler can take.
+const CRASHES: [Signal; 8] = [
+    Signal::SIGSEGV,
+    Signal::SIGBUS,
+    Signal::SIGFPE,
+    Signal::SIGILL,
+    Signal::SIGSYS,
+    Signal::SIGTRAP,
+    Signal::SIGXFSZ,
+    Signal::SIGABRT,
+];
+
+/// What gives the terminal back when this process crashes.
+struct GiveBack {
+    taken: &'static AtomicBool,
+    bytes: Vec<u8>,
+    modes: libc::termios,
+}
+
+static GIVE_BACK: OnceLock<GiveBack> = OnceLock::new();
+
+/// Writes these bytes to the terminal and sets its modes as they are now, when this process crashes while `taken` is set; it then ends by that
+/// signal all the same. A signal that is ignored stays so.
+pub fn give_terminal_back_on_crash(taken: &'static AtomicBool, bytes: Vec<u8>) -> Result<(), Errno> {
+    use nix::sys::signal::{SaFlags, SigAction, SigSet, sigaction};
+    // SAFETY: termios is plain old data, for which all zeroes is a valid value.
+    let mut modes: libc::termios = unsafe { std::mem::zeroed() };
+    // SAFETY: tcgetattr fills in the termios that it is given a pointer to.
+    Errno::result(unsafe { libc::tcgetattr(0, &mut modes) })?;
+    let _ = GIVE_BACK.set(GiveBack { taken, bytes, modes });
+    let action = SigAction::new(SigHandler::Handler(crashed), SaFlags::SA_ONSTACK, SigSet::empty());
+    for signal in CRASHES.into_iter().filter(|signal| !is_ignored(*signal)) {
+        // SAFETY: the handler calls nothing but what signal-safety(7) lists, and reads what was set before it was installed.
+        unsafe { sigaction(signal, &action) }?;
+    }
+    Ok(())
+}
+
+/// Gives the terminal back, and ends by the signal: it is blocked while its handler runs, so that it comes when this returns.
+extern "C" fn crashed(signal: libc::c_int) {
+    if let Some(what) = GIVE_BACK.get()
+        && what.taken.swap(false, Ordering::SeqCst)
+    {
+        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+        // SAFETY: open, write and tcsetattr are async-signal-safe; the buffer and the termios live for ever.
+        unsafe {
+            let tty = libc::open(c"/dev/tty".as_ptr(), flags);
+            libc::write(tty, what.bytes.as_ptr().cast(), what.bytes.len());
+            libc::tcsetattr(tty, libc::TCSANOW, &what.modes);
+        }
+    }
+    // SAFETY: both are async-signal-safe; the default action is no handler function.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+}
+
+/// Takes away the handlers of Rust's start-up, which tell of a stack that overflowed and swallow the first such signal that somebody sends.
+pub fn default_crash_signals() {
+    for signal in [Signal::SIGSEGV, Signal::SIGBUS] {
+        // SAFETY: the default action is no handler function.
+        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
+    }
 }

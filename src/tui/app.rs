@@ -124,6 +124,8 @@ pub struct App {
     pub undo: Undo,
     /// When processes' shares of memory were asked for last.
     pub measured: Option<Duration>,
+    /// Whether the workload was asked to end, and sandtop is left when it has.
+    pub quitting: bool,
     /// Run again as soon as the workload has ended.
     pub rerun_at_end: bool,
     /// The pause that the panel was opened for by itself.
@@ -171,7 +173,7 @@ impl App {
 
     fn act(&mut self, session: &Session, action: Action) -> Vec<Effect> {
         match action {
-            Action::Quit if session.is_alive() && !self.replaying => self.popup = Popup::ConfirmQuit,
+            Action::Quit if self.runs(session) => self.popup = Popup::ConfirmQuit,
             Action::Quit => return vec![Effect::Quit],
             Action::LimitUp => return self.nudge(session, true),
             Action::LimitDown => return self.nudge(session, false),
@@ -236,7 +238,10 @@ impl App {
             Action::Scroll(by) => self.scroll(session, by),
             Action::Knobs => self.popup = Popup::Knobs(Panel::default()),
             Action::Process => self.open_menu(session, Menu::new),
-            Action::ProcessAdj => self.open_menu(session, |pid| Menu::adj(pid, session)),
+            Action::ProcessAdj => {
+                let line_alone = !matches!(self.popup, Popup::Process(_));
+                self.open_menu(session, |pid| Menu { line_alone, ..Menu::adj(pid, session) });
+            }
             Action::Everyone => {
                 if let Popup::Process(menu) = &mut self.popup {
                     menu.all = !menu.all;
@@ -274,9 +279,19 @@ impl App {
         Vec::new()
     }
 
+    /// Whether there is a workload to be ended; in the first moments nothing was heard of it.
+    fn runs(&self, session: &Session) -> bool {
+        !self.replaying && (session.is_alive() || session.run().is_none())
+    }
+
     fn confirm(&mut self, session: &Session) -> Vec<Effect> {
         match std::mem::take(&mut self.popup) {
-            Popup::ConfirmQuit => vec![Effect::Quit],
+            Popup::ConfirmQuit => {
+                if self.runs(session) {
+                    (self.quitting, self.popup) = (true, Popup::ConfirmQuit); // who says yes again does not wait
+                }
+                vec![Effect::Quit]
+            }
             Popup::ConfirmKill if !session.is_alive() => Vec::new(),
             Popup::ConfirmKill => vec![Effect::Command(Command::Stop(nix::libc::SIGKILL))],
             Popup::ConfirmRerun if !session.is_alive() => vec![Effect::Command(Command::Rerun)],
@@ -332,7 +347,7 @@ impl App {
                 Popup::None
             }
             Popup::Knobs(Panel { chosen, line: Some(_) }) => Popup::Knobs(Panel { chosen, line: None }),
-            Popup::Process(menu) if !matches!(menu.stage, Stage::Choose) => {
+            Popup::Process(menu) if !matches!(menu.stage, Stage::Choose) && !menu.line_alone => {
                 Popup::Process(Menu { stage: Stage::Choose, ..menu })
             }
             _ => Popup::None,

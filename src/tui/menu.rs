@@ -31,6 +31,8 @@ pub struct Menu {
     pub chosen: usize,
     /// How far it has come.
     pub stage: Stage,
+    /// Whether the line was opened without the list of signals: then one step back is out.
+    pub line_alone: bool,
 }
 
 /// How far it has come.
@@ -47,13 +49,13 @@ pub enum Stage {
 impl Menu {
     /// For a process.
     pub fn new(host_pid: i32) -> Menu {
-        Menu { host_pid, all: false, chosen: 0, stage: Stage::Choose }
+        Menu { host_pid, all: false, chosen: 0, stage: Stage::Choose, line_alone: false }
     }
 
     /// The line for its `oom_score_adj`, with what it is now in it.
     pub fn adj(host_pid: i32, session: &Session) -> Menu {
         let now = row(session, host_pid).map_or(0, |row| row.process.usage.oom_score_adj);
-        Menu { stage: Stage::Adj(Input::new(now.to_string())), ..Menu::new(host_pid) }
+        Menu { stage: Stage::Adj(Input::new(now.to_string())), line_alone: true, ..Menu::new(host_pid) }
     }
 
     /// The chosen signal.

@@ -100,7 +100,7 @@ pub fn run(mut plan: Plan, looks: Looks) -> Result<u8> {
         pressed: false,
         let_go: None,
         typed: None,
-        quitting: false,
+        quitting: 0,
         meter: Meter::new(),
         supervisor,
     };
@@ -160,8 +160,8 @@ struct Ui {
     let_go: Option<Instant>,
     /// When a key was last typed to the workload: what it prints soon after is shown at once too.
     typed: Option<Instant>,
-    /// The user wants to leave; the workload is ending.
-    quitting: bool,
+    /// How often the user said to leave; the workload is ending.
+    quitting: u8,
     meter: Meter,
     supervisor: Supervisor,
 }
@@ -273,7 +273,7 @@ impl Ui {
                 break;
             }
         }
-        if self.quitting && !self.shown.session.is_alive() {
+        if self.quitting > 0 && !self.shown.session.is_alive() {
             return Ok(Next::End(self.exit_code()));
         }
         match self.app.observe(&self.shown.session) {
@@ -385,21 +385,31 @@ impl Ui {
                 self.fit_pane()?;
                 self.dirty = true;
             }
-            // Who asks twice does not wait for the end to be told.
-            Effect::Quit if self.shown.session.is_alive() && !self.quitting => {
-                self.quitting = true;
-                self.supervisor.command(Command::Stop(nix::libc::SIGKILL));
+            Effect::Quit if !self.lives() => return Ok(Next::End(self.exit_code())),
+            // Asked, then killed; who asks a third time does not wait for the end to be told.
+            Effect::Quit => {
+                let signal = match self.quitting {
+                    0 => nix::libc::SIGTERM,
+                    1 => nix::libc::SIGKILL,
+                    _ => return Ok(Next::End(self.exit_code())),
+                };
+                self.quitting += 1;
+                self.supervisor.command(Command::Stop(signal));
             }
-            Effect::Quit => return Ok(Next::End(self.exit_code())),
         }
         Ok(Next::Go)
+    }
+
+    /// Whether a run lives; the first does before anything was heard of it.
+    fn lives(&self) -> bool {
+        self.shown.session.is_alive() || self.shown.session.run().is_none()
     }
 
     /// The exit code of the newest run; one that is still alive is killed now.
     fn exit_code(&self) -> u8 {
         match self.shown.session.run().and_then(|run| run.exit_code()) {
             Some(code) => code,
-            None if self.shown.session.is_alive() => (128 + nix::libc::SIGKILL) as u8,
+            None if self.lives() => (128 + nix::libc::SIGKILL) as u8,
             None => EXIT_FAILED,
         }
     }

@@ -31,6 +31,10 @@ pub fn actions(view: &View, area: Rect, event: MouseEvent) -> Vec<Action> {
         return Vec::new(); // there is nothing to point at
     }
     let at = Position::new(event.column, event.row);
+    // What is held can be dragged and let go anywhere; else a terminal that tells of more than there is means nothing.
+    if !area.contains(at) && view.app.drag.is_none() {
+        return Vec::new();
+    }
     let regions = Regions::new(area, view.app, replay::rows(view.replay));
     match event.kind {
         MouseEventKind::Drag(MouseButton::Left) if view.app.drag.is_some() => {
@@ -56,7 +60,7 @@ fn pointed(view: &View, regions: &Regions, area: Rect, at: Position) -> Page {
     let named = || {
         let mut terminal = Terminal::new(TestBackend::new(area.width, area.height)).ok()?;
         let drawn = terminal.draw(|frame| view::render(frame, view)).ok()?;
-        let cells = (0..area.width).map(|x| drawn.buffer[(x, row)].symbol());
+        let cells = (0..area.width).filter_map(|x| Some(drawn.buffer.cell((x, row))?.symbol()));
         Page::named(&cells.collect::<String>(), usize::from(at.x))
     };
     let page = if inside && region != Some(Focus::Memory) || at.y == regions.chart.y { named() } else { None };

@@ -139,6 +139,9 @@ fn size() -> io::Result<Rect> {
 }
 
 fn enter() -> io::Result<()> {
+    let mut bytes = Vec::new();
+    leave(&mut bytes)?;
+    let _ = crate::sandbox::give_terminal_back_on_crash(&TAKEN, bytes); // without it a crash leaves it raw
     terminal::enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
     let mut out = stdout();

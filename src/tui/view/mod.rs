@@ -307,4 +307,6 @@ mod tests_outlook;
 #[cfg(test)]
 mod tests_states;
 #[cfg(test)]
+mod tests_walks;
+#[cfg(test)]
 mod tests_workloads;

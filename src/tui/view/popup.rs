@@ -25,6 +25,9 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
         Popup::Knobs(panel) => knobs::render(frame, area, view, panel),
         Popup::Process(menu) => menu::render(frame, area, view, menu),
         // It may end while the question stands; the answer is still wanted.
+        Popup::ConfirmQuit if view.app.alive && view.app.quitting => {
+            question(frame, area, view, "It was asked to end (SIGTERM).", "Kill it now? It is in 5 s.");
+        }
         Popup::ConfirmQuit if view.app.alive => {
             question(frame, area, view, "The workload still runs.", "End it, and quit?")
         }

@@ -70,6 +70,30 @@ fn refused(path: &Path, e: std::io::Error) -> Error {
     }
 }
 
+/// That there is a standard output. Rust's start-up opens /dev/null in place of one that is closed.
+///
+/// # Errors
+/// When it was closed when sandtop was started.
+pub fn stdout_is_open() -> Result<()> {
+    match crate::sandbox::stdout_was_closed() {
+        true => Err(Error::new("cannot write to standard output: it is closed")),
+        false => Ok(()),
+    }
+}
+
+/// Opens a file to be read. One that is no file (a pipe could be waited for without an end) is refused.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn open_to_read(what: &str, path: &Path) -> Result<File> {
+    let options = || OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).clone();
+    let file = options().open(path).map_err(|e| Error::io(what, path, e))?;
+    match file.metadata() {
+        Ok(about) if !about.is_file() => Err(Error::new(format!("cannot {what} {}: it is no file", path.display()))),
+        _ => Ok(file),
+    }
+}
+
 /// That no two options name the same file: each would destroy what the other writes. Devices and pipes take what comes.
 ///
 /// # Errors

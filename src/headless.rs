@@ -5,11 +5,14 @@ use std::{
     path::Path,
 };
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::{
+    signal::{SigSet, SigmaskHow, Signal, sigprocmask},
+    termios::{SetArg, Termios, tcgetattr, tcsetattr},
+};
 
 use crate::{
     error::{Error, Result},
-    event::{Event, Note},
+    event::{Author, Event, LimitOutcome, Note, Status},
     plan::Plan,
     sentences::{Language, Word},
     session::{
@@ -28,23 +31,29 @@ const STORIES: usize = 2;
 /// # Errors
 /// When it cannot be started, or is lost.
 pub fn run(plan: Plan, quiet: bool, session: &mut Session) -> Result<u8> {
-    let _foreground = Foreground::now();
+    let mut foreground = Foreground::now();
     let hierarchy = plan.hierarchy.root.clone();
+    let recorded = plan.recording.is_asked_for();
     let supervisor = Supervisor::start(plan, Service { terminal: None, give_back: || {} })?;
     follow(&supervisor, session, &hierarchy)?;
     supervisor.leave();
     let (Some(run), Some(outcome)) = (session.run(), session.run().and_then(Run::outcome)) else {
         return Err(internal_error("the run ended without an end"));
     };
+    foreground.modes_are_meant = matches!(run.ended.as_ref().map(|(_, ended)| &ended.status), Some(Status::Exited(_)));
     let failed = outcome == Outcome::FailedToStart || run.ended_by() == Some(EndedBy::Lost);
     if !quiet || failed {
         tell_stories(run);
-        tell(&visible(&Language::English.summary(run)));
-        if let Some(hint) = run.hint() {
-            tell(&hint);
-        }
+        run.hint().iter().for_each(|hint| tell(hint));
+        tell(&visible(&Language::English.summary(run))); // the last line is what scripts take
     }
-    Ok(run.exit_code().unwrap_or(crate::error::EXIT_FAILED))
+    let code = run.exit_code().unwrap_or(crate::error::EXIT_FAILED);
+    Ok(if recorded && code == 0 && is_recording_lost(session) { crate::error::EXIT_FAILED } else { code })
+}
+
+/// Whether a recording was given up.
+pub fn is_recording_lost(session: &Session) -> bool {
+    session.log.iter().any(|entry| matches!(entry.what, What::Note(Note::RecordingLost { .. })))
 }
 
 fn follow(supervisor: &Supervisor, session: &mut Session, hierarchy: &Path) -> Result<()> {
@@ -64,10 +73,23 @@ fn follow(supervisor: &Supervisor, session: &mut Session, hierarchy: &Path) -> R
                     match stamped.event {
                         Event::Paused(_) => tell_paused(session, hierarchy),
                         Event::Resumed { by } => tell(&Language::English.resumed(by).0),
+                        Event::LimitDone {
+                            by: Author::Schedule { .. },
+                            outcome: LimitOutcome::Busy { .. } | LimitOutcome::Failed { .. },
+                            ..
+                        } => {
+                            if let Some(entry) = session.log.last() {
+                                tell(&Language::English.entry(entry, session).0);
+                            }
+                        }
                         _ => {}
                     }
                     if let Event::Note(
-                        note @ (Note::Hint { .. } | Note::Leftover { .. } | Note::RecordingLost { .. }),
+                        note @ (Note::Hint { .. }
+                        | Note::Leftover { .. }
+                        | Note::RecordingLost { .. }
+                        | Note::LimitChangedElsewhere { .. }
+                        | Note::MirrorChanged { .. }),
                     ) = &stamped.event
                     {
                         let entry = crate::session::Entry { at: stamped.at, run: 0, what: What::Note(note.clone()) };
@@ -100,7 +122,9 @@ fn tell_stories(run: &Run) {
     for story in shown {
         let told = words.told(story, run);
         tell(&visible(&told.head));
-        told.facts.iter().for_each(|(about, fact)| tell(&visible(&format!("  {about:<14} {fact}"))));
+        told.facts.iter().for_each(|(about, fact)| {
+            tell(&visible(&format!("  {about:<14} {}", shortened(fact, LONGEST_FACT))));
+        });
     }
 }
 
@@ -134,6 +158,7 @@ fn tell_paused(session: &Session, hierarchy: &Path) {
 /// # Errors
 /// When it cannot be written.
 pub fn print(bytes: &[u8]) -> Result<()> {
+    crate::files::stdout_is_open()?;
     let mut out = io::stdout();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::sys("write to standard output", e)),
@@ -145,28 +170,60 @@ pub fn print(bytes: &[u8]) -> Result<()> {
 pub fn tell(text: &str) {
     // What users typed, and what processes are called, may be in it: none of it reaches the terminal as anything but text.
     let text = visible_lines(text);
-    let _ = writeln!(io::stderr(), "sandtop: {text}");
+    let lines: Vec<String> = text.split('\n').map(|line| shortened(line, LONGEST_LINE)).collect();
+    let _ = writeln!(io::stderr(), "sandtop: {}", lines.join("\n"));
 }
 
-/// Whether the terminal was ours. An interactive shell inside makes itself the foreground, and cannot give the
-/// terminal back: our process group does not exist in its pid namespace.
-struct Foreground(Option<i32>);
+/// The longest line of a message, in characters.
+const LONGEST_LINE: usize = 2000;
+
+/// The longest line about a kill: a command may have twenty thousand words.
+const LONGEST_FACT: usize = 400;
+
+/// A line that can be read: of a longer one, what a bad value or a command line may make of it, the middle is left out.
+fn shortened(line: &str, longest: usize) -> String {
+    let length = line.chars().count();
+    if length <= longest {
+        return line.into();
+    }
+    let kept = longest / 3;
+    let head: String = line.chars().take(kept).collect();
+    let tail: String = line.chars().skip(length - kept).collect();
+    format!("{head} … ({} characters) … {tail}", length - 2 * kept)
+}
+
+/// The terminal, where it was ours. An interactive shell inside makes itself the foreground, and cannot give the terminal back: our process group does
+/// not exist in its pid namespace. Nor can who is killed put back how it had set the line.
+struct Foreground {
+    ours: Option<(i32, Termios)>,
+    /// Whether the command ended by itself, and left the line as it wants it (`stty -echo`).
+    modes_are_meant: bool,
+}
 
 impl Foreground {
     fn now() -> Foreground {
         let stdin = io::stdin();
-        let ours = stdin.is_terminal() && nix::unistd::tcgetpgrp(&stdin) == Ok(nix::unistd::getpgrp());
-        Foreground(ours.then(|| nix::unistd::getpgrp().as_raw()))
+        let group = nix::unistd::getpgrp();
+        let is_ours = stdin.is_terminal() && nix::unistd::tcgetpgrp(&stdin) == Ok(group);
+        let modes = if is_ours { tcgetattr(&stdin).ok() } else { None };
+        Foreground { ours: modes.map(|modes| (group.as_raw(), modes)), modes_are_meant: false }
     }
 
     fn take_back(&self) {
-        let Some(group) = self.0 else { return };
+        let Some((group, modes)) = &self.ours else { return };
         let stdin = io::stdin();
-        if nix::unistd::tcgetpgrp(&stdin).is_ok_and(|now| now.as_raw() != group) {
-            // From the background this asks for SIGTTOU, unless that is blocked.
+        let is_others = nix::unistd::tcgetpgrp(&stdin).is_ok_and(|now| now.as_raw() != *group);
+        let is_changed = !self.modes_are_meant && tcgetattr(&stdin).is_ok_and(|now| now != *modes);
+        if is_others || is_changed {
+            // From the background both ask for SIGTTOU, unless that is blocked.
             let set = SigSet::from_iter([Signal::SIGTTOU]);
             let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None);
-            let _ = nix::unistd::tcsetpgrp(&stdin, nix::unistd::Pid::from_raw(group));
+        }
+        if is_others {
+            let _ = nix::unistd::tcsetpgrp(&stdin, nix::unistd::Pid::from_raw(*group));
+        }
+        if is_changed {
+            let _ = tcsetattr(&stdin, SetArg::TCSANOW, modes);
         }
     }
 }

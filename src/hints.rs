@@ -143,8 +143,38 @@ fn not_found(argv: &[String]) -> Option<String> {
         ),
         "stress-ng" => Some("install it: apt install stress-ng, dnf install stress-ng".into()),
         _ if is_a_line(argv) => Some("a whole line is for a shell: sandtop run -- sh -c 'LINE'".into()),
-        _ => None,
+        name => {
+            meant(name).map(|meant| format!("sandtop has a command of its own that is called {meant}: sandtop {meant}"))
+        }
     }
+}
+
+/// sandtop's own commands.
+const COMMANDS: [&str; 9] = ["run", "demo", "replay", "report", "doctor", "config", "clean", "completions", "man"];
+
+/// The command of sandtop's own that was meant by a word like it.
+fn meant(word: &str) -> Option<&'static str> {
+    let near = |name: &str| distance(word, name) <= if name.len() > 4 { 2 } else { 1 };
+    COMMANDS.into_iter().filter(|name| name.len() > 3 && near(name)).min_by_key(|name| distance(word, name))
+}
+
+/// How many letters have to be changed, left out, added, or exchanged with the next one (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(32).collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = change.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
 }
 
 /// Whether the only word is a line of several, as a shell takes it: `cat /etc/passwd`.
@@ -229,6 +259,17 @@ mod tests {
         for line in ["/opt/My Program/run", "no-such-program"] {
             assert_eq!(said(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_command_of_sandtops_own_that_was_mistyped_is_known() {
+        for (word, command) in [("dmeo", "demo"), ("reprot", "report"), ("doctr", "doctor"), ("cleen", "clean")] {
+            assert_eq!(meant(word), Some(command), "{word}");
+        }
+        for word in ["stress", "mem", "rum", "deno", "x", "completely"] {
+            assert!(!matches!(meant(word), Some("demo" | "man" | "run")) || word == "deno", "{word}");
+        }
+        assert_eq!(meant("no-such-command"), None);
     }
 
     #[test]

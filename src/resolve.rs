@@ -118,9 +118,19 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
     let served = metrics.as_ref().map(|endpoint| Language::English.metrics(&endpoint.address));
     let hints = hints::before(&shown, options.allow_new_privs);
     let pauses = changes.contains(&Change::Oom(OomPolicy::Pause)) && hierarchy.controller == Controller::V2;
+    let no_swap =
+        (swap != cgroup::NO_SWAP && rustix::system::sysinfo().totalswap == 0).then(|| NO_SWAP_HERE.to_string());
     let oomd = (pauses && like::oomd_runs()).then(|| Language::English.oomd().to_string());
     let closed = hints::closed(&shown, &refused);
-    let hints = told.into_iter().chain(limit_only).chain(served).chain(oomd).chain(closed).chain(hints).collect();
+    let hints = told
+        .into_iter()
+        .chain(limit_only)
+        .chain(served)
+        .chain(no_swap)
+        .chain(oomd)
+        .chain(closed)
+        .chain(hints)
+        .collect();
     Ok(Plan {
         shown,
         program: None,
@@ -223,6 +233,10 @@ fn changes(options: &cli::Options, mem_total: u64, controller: Controller) -> Re
 
 /// What is said where the limit is all there is.
 const LIMIT_ONLY: &str = "limit only: user namespaces cannot be used here (sandtop doctor tells why), so that the workload has none of its own and could lift its own limit";
+
+/// What is said where swap is allowed and there is none.
+const NO_SWAP_HERE: &str =
+    "this machine has no swap: what the command may swap out has nowhere to go, and only the limit of memory counts";
 
 /// What the sandbox can be made of, and the user that the workload has to become for it. A plain user can be himself, or root inside.
 fn isolation(user: Option<Account>, options: &cli::Options) -> Result<(Isolation, Option<Account>)> {
@@ -336,12 +350,11 @@ fn environment(edits: &[OsString], user: Option<&Account>) -> Vec<OsString> {
         env.push((name, value));
     };
     if let Some(account) = user {
-        let home = account.home.as_ref().map(OsString::from);
-        let name = account.name.as_ref().map(OsString::from);
-        for (variable, value) in [("USER", &name), ("LOGNAME", &name), ("HOME", &home)] {
-            if let Some(value) = value {
-                edit(variable.into(), value.clone());
-            }
+        // A number without a name has neither a home nor a name; our own would be wrong.
+        let home = account.home.as_ref().map_or_else(|| "/".into(), OsString::from);
+        let name = account.name.clone().unwrap_or_else(|| account.identity.uid.to_string());
+        for (variable, value) in [("USER", name.clone().into()), ("LOGNAME", name.into()), ("HOME", home)] {
+            edit(variable.into(), value);
         }
     }
     for text in edits {

@@ -104,6 +104,9 @@ pub fn signal_name(signal: i32) -> String {
     nix::sys::signal::Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.as_str().to_string())
 }
 
+/// What init writes for `--oom-score-adj`.
+const OOM_SCORE_ADJ: &str = "/proc/self/oom_score_adj";
+
 impl Language {
     /// The limit as the header, the end and the summary say it.
     pub fn limit(self, limit: Limit, default: bool) -> String {
@@ -227,7 +230,9 @@ impl Language {
                 (format!("the limit is {now} now: something else changed it"), Weight::Warning)
             }
             Note::MirrorChanged { now } => (
-                format!("the workload wrote {now} as the limit of its own group; the real limit above it stands"),
+                format!(
+                    "something wrote {now} as the limit of the group that the processes are in; the limit of the sandbox above it stands"
+                ),
                 Weight::Warning,
             ),
             Note::Thinned { dropped } => (
@@ -286,6 +291,9 @@ impl Language {
                 format!("cannot join {what}: {why} (the cpu controller takes no process under real-time scheduling)")
             }
             (Step::Join, _) => format!("cannot join {what}: {why}"),
+            (Step::Privileges, nix::libc::EPERM | nix::libc::EACCES) if what == OOM_SCORE_ADJ => format!(
+                "--oom-score-adj: {why}: less than sandtop's own takes CAP_SYS_RESOURCE, which it has not got here; give the same or more (cat {OOM_SCORE_ADJ})"
+            ),
             (step, _) => format!("cannot set up the sandbox ({step:?}, {what}): {why}"),
         }
     }

@@ -281,7 +281,21 @@ fn a_full_disk_is_told_and_the_exit_code_stays() {
     let ended = Sandtop::run("--junit /dev/full --summary /dev/full").sh("exit 4").go();
     assert_eq!((ended.code, ended.outcome()), (4, "exited"), "{}", ended.err);
     assert_eq!(ended.err.matches("cannot write /dev/full: No space left").count(), 2, "{}", ended.err);
-    // Whoever asks for the JSON cannot do without; the others still get theirs.
+    // One rule for all: a line, and 125 unless the command's own code says more. The others still get theirs.
+    for option in ["--json", "--junit", "--summary", "--record"] {
+        for (script, code) in [("true", 125), ("exit 4", 4)] {
+            let ended = Sandtop::with(&format!("run -q --no-keep {option} /dev/full")).sh(script).go();
+            assert_eq!(ended.code, code, "{option}: {}", ended.err);
+            assert_eq!(ended.err.lines().count(), 1, "{option}: {}", ended.err);
+            assert!(ended.err.contains("/dev/full: No space left"), "{option}: {}", ended.err);
+        }
+    }
+    let closed =
+        format!("{SANDTOP} run -q --json - -- true >&-; echo $? >&2; {SANDTOP} report -o - --format md --last >&-");
+    let output = Command::new("sh").args(["-c", &closed]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("cannot write to standard output: it is closed\n125\n"), "{said}");
+    assert_eq!(output.status.code(), Some(125), "{said}");
     let file = tempfile::NamedTempFile::new().unwrap();
     let ended = Sandtop::with(&format!("run --json /dev/full --summary {}", file.path().display())).cmd(["true"]).go();
     assert_eq!(ended.code, 125, "{}", ended.err);

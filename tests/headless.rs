@@ -524,3 +524,105 @@ fn a_limit_below_what_a_process_needs_at_all_is_a_story_and_not_a_crash() {
     }
     assert!(!parent_of_groups().join("sandtop").exists() || group_of(std::process::id() as i32).is_none());
 }
+
+#[test]
+fn what_is_open_in_the_shell_reaches_the_command() {
+    let test = "what_is_open_in_the_shell_reaches_the_command";
+    if !kernel_tier(test) || !has(test, "bash") || !has(test, "flock") || !has(test, "make") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let makefile = format!(
+        "all: a b\na b:\n\t+@{SANDTOP} run -q -- $(MAKE) -s -f $(firstword $(MAKEFILE_LIST)) in-$@\nin-%:\n\t@echo $@\n"
+    );
+    fs::write(dir.path().join("Makefile"), makefile).unwrap();
+    let s = format!("{SANDTOP} run -q --");
+    for (line, out) in [
+        (format!("{s} cat <(echo a) <(echo b)"), "a\nb\n"),
+        (format!("(flock 9; {s} sh -c 'flock -n 9 && echo mine') 9>lock"), "mine\n"),
+        // Another descriptor of the same file has not got the lock.
+        (format!("(flock 9; {s} sh -c 'flock -n 8 || echo others') 8>lock2 9>lock2"), "others\n"),
+        (format!("{s} sh -c 'cat <&7; echo done >&8' 7<<<here 8>out; cat out"), "here\ndone\n"),
+        // What is handed on ends with the command, not with sandtop: this reads until then.
+        (
+            format!(
+                "{s} sh -c 'echo x >&3; exec 3>&-; sleep 0.1' 3> >(cat > got; echo end >> got); while ! grep -q end got; do :; done; cat got"
+            ),
+            "x\nend\n",
+        ),
+        ("make -j2 2>&1 | sort".into(), "in-a\nin-b\n"),
+        (format!("{s} head -c 8 < /proc/meminfo"), "MemTotal"),
+    ] {
+        let output = std::process::Command::new("bash").args(["-c", &line]).current_dir(dir.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), out, "{line}: {said}");
+    }
+    // What could lead past the limit stays behind, and is named where the command names it.
+    let bash = |line: &str| {
+        let output = std::process::Command::new("bash").args(["-c", line]).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = bash(&format!("{SANDTOP} run -- ls /dev/fd/7 7</sys/fs/cgroup"));
+    assert_ne!(code, Some(0));
+    assert!(said.contains("descriptor 7 is not handed on: it is the directory /sys/fs/cgroup"), "{said}");
+    for stream in ["</", "</sys/fs/cgroup", "</proc/sys/kernel/core_pattern", ">/proc/self/oom_score_adj"] {
+        let (code, said) = bash(&format!("{SANDTOP} run -- true {stream}"));
+        assert_eq!(code, Some(125), "{stream}: {said}");
+        assert!(said.contains("through which a command could reach past its limit"), "{stream}: {said}");
+    }
+}
+
+#[test]
+fn a_working_directory_is_entered_or_the_reason_is_said() {
+    let test = "a_working_directory_is_entered_or_the_reason_is_said";
+    if !kernel_tier(test) || !has(test, "setpriv") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let sh = |line: &str| {
+        let output = std::process::Command::new("sh").args(["-c", line]).current_dir(dir.path()).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, _, said) = sh(&format!("mkdir gone; cd gone; rmdir ../gone; {SANDTOP} run -- pwd"));
+    assert_eq!(code, Some(125));
+    assert!(said.contains("cannot tell the working directory"), "{said}");
+    let (code, _, said) = sh(&format!(
+        "mkdir -p /dev/shm/sandtop-cwd; cd /dev/shm/sandtop-cwd; {SANDTOP} run -- pwd; c=$?; rmdir /dev/shm/sandtop-cwd; exit $c"
+    ));
+    assert_eq!(code, Some(125));
+    assert!(said.contains("cannot start in /dev/shm/sandtop-cwd") && said.contains("--unshare uts"), "{said}");
+    // A directory that root cannot enter and the user can, as on NFS or FUSE: root without the right to pass by modes.
+    let own = dir.path().join("own");
+    fs::create_dir(&own).unwrap();
+    fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(&own, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    std::os::unix::fs::chown(&own, Some(65534), Some(65534)).unwrap();
+    let weak = "setpriv --bounding-set -dac_override,-dac_read_search --inh-caps -all";
+    let inside = format!("cd own; {weak} {SANDTOP} run -u nobody --no-keep -- pwd");
+    let (code, out, said) = sh(&inside);
+    assert_eq!((code, out.trim()), (Some(0), own.to_str().unwrap()), "{said}");
+}
+
+#[test]
+fn small_things_that_went_wrong_without_a_word() {
+    if !kernel_tier("small_things_that_went_wrong_without_a_word") {
+        return;
+    }
+    let ended = Sandtop::run("-u 1234").sh("echo $HOME $USER").go();
+    assert_eq!(ended.out, "/ 1234\n");
+    let ended = Sandtop::run("").cmd(["dmeo"]).go();
+    assert!(ended.err.contains("sandtop demo"), "{}", ended.err);
+    // The last line is the verdict.
+    assert!(ended.err.lines().last().unwrap().ends_with("dmeo: command not found"), "{}", ended.err);
+    let long = "x".repeat(130_000);
+    let ended = Sandtop::with("run -m").raw().arg(&long).arg("true").output().unwrap();
+    assert!(ended.stderr.len() < 4000, "{}", ended.stderr.len());
+    let words: Vec<String> = (0..20_000).map(|n| n.to_string()).collect();
+    let ended =
+        Sandtop::run("-m 20M").cmd([SANDTOP, "worker", "fill", "64M"].map(String::from).into_iter().chain(words)).go();
+    assert!(ended.err.len() < 8000, "{}", ended.err.len());
+    let ended = Sandtop::run("-m 64M --memory-swap max").cmd(["true"]).go();
+    let swap = fs::read_to_string("/proc/swaps").unwrap().lines().count() > 1;
+    assert_ne!(ended.err.contains("this machine has no swap"), swap, "{}", ended.err);
+}

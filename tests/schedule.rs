@@ -138,6 +138,7 @@ fn a_step_below_what_is_held_is_refused_on_v1_and_kills_on_v2_and_the_result_say
         let told = json["events"].as_array().unwrap().iter().find(|event| event["kind"] == "limit_refused");
         let told = told.and_then(|event| event["text"].as_str()).unwrap_or_default();
         assert!(told.starts_with("the schedule: the kernel refused 30M (EBUSY)"), "{told}");
+        assert!(ended.err.contains(told), "also without a screen: {}", ended.err);
     }
 }
 

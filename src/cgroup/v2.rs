@@ -234,7 +234,7 @@ fn explain_refusal(error: Error) -> Error {
         return error.remedy("that group is not ours to write; sandtop doctor tells where one can be made");
     }
     if error.is(Errno::ENOMEM) {
-        return error.remedy("the limit is too small even for an empty group; give -m 1M or more");
+        return error.remedy("the limit is too small even for an empty group; most programs need 1M or more");
     }
     if error.is(Errno::EAGAIN) {
         return error.remedy("the number of groups is limited here (cgroup.max.descendants or cgroup.max.depth above)");

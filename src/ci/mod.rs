@@ -42,13 +42,11 @@ struct Form {
     text: fn(&Document) -> Result<String>,
     /// What is there stays.
     appends: bool,
-    /// Whoever asked for it cannot do without: the run has failed where it cannot be written.
-    needed: bool,
 }
 
-const JSON: Form = Form { text: json, appends: false, needed: true };
-const JUNIT: Form = Form { text: |document| Ok(junit::xml(document)), appends: false, needed: false };
-const SUMMARY: Form = Form { text: |document| Ok(summary::page(document)), appends: true, needed: false };
+const JSON: Form = Form { text: json, appends: false };
+const JUNIT: Form = Form { text: |document| Ok(junit::xml(document)), appends: false };
+const SUMMARY: Form = Form { text: |document| Ok(summary::page(document)), appends: true };
 
 impl Outputs {
     /// Opens them. `recording` is where the run will be recorded, if it will.
@@ -81,7 +79,7 @@ impl Outputs {
     /// Writes what the session adds up to, or why there is no result; the exit code, or the error, as it was.
     ///
     /// # Errors
-    /// The error that was given, or that the JSON cannot be written.
+    /// The error that was given. Where one cannot be written that is told, and is an error where the run's own code is 0.
     pub fn write(self, session: &Session, ended: Result<u8>) -> Result<u8> {
         if self.sinks.is_empty() {
             return ended;
@@ -90,28 +88,16 @@ impl Outputs {
             Ok(_) => document(session).ok_or_else(|| internal_error("a run without a result"))?,
             Err(e) => failed(session, &self.command, now_ms(), e),
         };
-        match (ended, self.put(&document)) {
-            (Ok(_), Some(unwritten)) => Err(unwritten),
-            (ended, unwritten) => {
-                unwritten.iter().for_each(|e| tell(&e.to_string()));
-                ended
-            }
-        }
+        let mut unwritten = self.put(&document);
+        let first = if matches!(ended, Ok(0)) && !unwritten.is_empty() { Some(unwritten.remove(0)) } else { None };
+        unwritten.iter().for_each(|e| tell(&e.to_string()));
+        first.map_or(ended, Err)
     }
 
-    /// Writes them all, and tells of what could not be written; an error where that was needed.
-    fn put(self, document: &Document) -> Option<Error> {
+    /// Writes them all; why those could not be written that could not.
+    fn put(self, document: &Document) -> Vec<Error> {
         files::limits_are_errors();
-        let mut unwritten = None;
-        for sink in self.sinks {
-            let needed = sink.form.needed;
-            match sink.write(document) {
-                Err(e) if needed => unwritten = Some(e),
-                Err(e) => tell(&e.to_string()),
-                Ok(()) => {}
-            }
-        }
-        unwritten
+        self.sinks.into_iter().filter_map(|sink| sink.write(document).err()).collect()
     }
 }
 
@@ -139,6 +125,7 @@ fn now_ms() -> u64 {
 /// Opens the file before the run, so that a bad path costs no run. Under sudo it is the caller's.
 fn open(path: &Path, appends: bool) -> Result<Box<dyn Write>> {
     if path == Path::new("-") {
+        files::stdout_is_open()?;
         return Ok(Box::new(io::stdout()));
     }
     Ok(Box::new(files::open(path, appends, 0o666)?))

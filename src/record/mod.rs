@@ -53,6 +53,11 @@ impl Wish {
         })
     }
 
+    /// Whether somebody asked for a file: who does not get it is told by the exit code too.
+    pub fn is_asked_for(&self) -> bool {
+        matches!(self, Wish::Record(..))
+    }
+
     /// Starts the recorder that was wished for. Where nobody has a home nothing is kept, and that is no error. The file of a run that is kept is made
     /// beside the start: it takes as long as a third of it.
     ///

@@ -28,6 +28,21 @@ const CUT: &str = "is cut (the file ends in it; it may still be being written)";
 /// The most that a recording may unpack to, in bytes: a busy week. It bounds the time that a bomb takes, and no memory.
 const MOST: u64 = 8 << 30;
 
+/// A compressed one unpacks to so many times its size (a workload that sleeps: 60 times), and …
+const RATIO: u64 = 200;
+
+/// … this much, in bytes, is never too much.
+const ALWAYS: u64 = 64 << 20;
+
+/// More events than this that we do not know are no later version's recording.
+const UNKNOWN: usize = 100_000;
+
+/// After so many lines they have to be …
+const SHORT_LINES: usize = 1_000_000;
+
+/// … so long on the average, in bytes: a sample has five hundred.
+const SHORTEST_ON_AVERAGE: usize = 64;
+
 /// What is said of a recording that holds no run.
 pub const NO_RUN: &str = "there is no run in it";
 
@@ -99,7 +114,9 @@ pub fn read(path: &Path) -> Result<Recording> {
             path.display()
         )));
     }
-    from(BufReader::with_capacity(64 << 10, file))
+    let most =
+        file.metadata().map_or(MOST, |m| if m.is_file() { m.len().saturating_mul(RATIO).max(ALWAYS) } else { MOST });
+    from(BufReader::with_capacity(64 << 10, file), most.min(MOST))
         .map_err(|what| Error::new(format!("{} is no recording of sandtop's: {what}", path.display())))
 }
 
@@ -120,10 +137,10 @@ pub fn read_run(path: &Path) -> Result<Recording> {
 ///
 /// # Errors
 /// What is wrong with the first line.
-fn from(mut file: impl BufRead) -> std::result::Result<Recording, String> {
+fn from(mut file: impl BufRead, most: u64) -> std::result::Result<Recording, String> {
     match file.fill_buf().is_ok_and(|bytes| bytes.starts_with(&MAGIC)) {
-        true => lines(BufReader::with_capacity(64 << 10, Members::new(file))),
-        false => lines(file),
+        true => lines(BufReader::with_capacity(64 << 10, Members::new(file)), most),
+        false => lines(file, MOST),
     }
 }
 
@@ -137,8 +154,8 @@ enum Next {
     Stop,
 }
 
-fn lines(file: impl BufRead) -> std::result::Result<Recording, String> {
-    let mut file = file.take(MOST);
+fn lines(file: impl BufRead, most: u64) -> std::result::Result<Recording, String> {
+    let mut file = file.take(most);
     let mut line = Vec::new();
     let header = match next_line(&mut file, &mut line) {
         Ok(Next::Line) => match format::read_line(&line) {
@@ -152,6 +169,7 @@ fn lines(file: impl BufRead) -> std::result::Result<Recording, String> {
     let (mut kept, mut bounds) = (Kept::default(), Bounds::default());
     let (mut alive, mut at) = (true, Duration::ZERO);
     let (mut damage, mut stopped) = (None, false);
+    let (mut unknown, mut bytes) = (0, 0);
     for number in 2.. {
         let read = match next_line(&mut file, &mut line) {
             Ok(Next::Line) => format::read_line(&line),
@@ -162,7 +180,12 @@ fn lines(file: impl BufRead) -> std::result::Result<Recording, String> {
             }
             Err(what) => Err(what),
         };
+        bytes += line.len();
         let what = match read {
+            _ if unknown > UNKNOWN => format!("is one of more than {UNKNOWN} events that this version does not know"),
+            _ if number > SHORT_LINES && bytes < number * SHORTEST_ON_AVERAGE => {
+                format!("is one of more than {SHORT_LINES} that say next to nothing")
+            }
             Ok(Line::Event(mut stamped)) => {
                 at = at.max(stamped.at); // time never goes back
                 stamped.at = at;
@@ -171,7 +194,10 @@ fn lines(file: impl BufRead) -> std::result::Result<Recording, String> {
                 kept.push(stamped);
                 continue;
             }
-            Ok(Line::Unknown) => continue,
+            Ok(Line::Unknown) => {
+                unknown += 1;
+                continue;
+            }
             Ok(Line::Header(_)) => "is a second header".into(),
             Err(what) => what,
         };
@@ -197,7 +223,7 @@ fn lives(alive: bool, event: &Event) -> bool {
 fn next_line(file: &mut io::Take<impl BufRead>, line: &mut Vec<u8>) -> std::result::Result<Next, String> {
     line.clear();
     if file.limit() == 0 {
-        return Err(format!("and all after it are more than {} GiB, which is not read", MOST >> 30));
+        return Err("and all after it unpack to more than a recording of this size can hold, and are not read".into());
     }
     match file.by_ref().take(LONGEST_LINE).read_until(b'\n', line) {
         Ok(0) => Ok(Next::End),
@@ -239,7 +265,7 @@ mod tests {
     }
 
     fn said(bytes: &[u8]) -> String {
-        let cautions = from(bytes).unwrap().cautions();
+        let cautions = from(bytes, MOST).unwrap().cautions();
         cautions
             .iter()
             .map(|caution| crate::sentences::Language::English.caution(caution))
@@ -271,7 +297,7 @@ mod tests {
         let next = RECORDED.lines().count() + 1;
         let twice = [packed(RECORDED), packed(RECORDED)].concat();
         assert!(said(&twice).starts_with(&format!("is damaged: line {next} is a second header")), "{}", said(&twice));
-        assert_eq!(from(&twice[..]).unwrap().events.len(), next - 2);
+        assert_eq!(from(&twice[..], MOST).unwrap().events.len(), next - 2);
         for rest in [&b"garbage"[..], b"g", b"\0\0\0\0\0\0\0\0\0\0\0\0"] {
             let bytes = [&packed(RECORDED)[..], rest].concat();
             assert!(said(&bytes).contains("something else follows the compressed recording"), "{}", said(&bytes));
@@ -279,6 +305,24 @@ mod tests {
         // One recording in two members is one recording.
         let (start, rest) = RECORDED.split_at(RECORDED.len() / 2);
         assert_eq!(said(&[packed(start), packed(rest)].concat()), "");
+    }
+
+    #[test]
+    fn a_small_file_that_unpacks_to_millions_of_lines_is_not_read_to_its_end() {
+        let start = RECORDED.lines().take(3).collect::<Vec<_>>().join("\n") + "\n";
+        let many = |line: &str, n: usize| start.clone() + &format!("{line}\n").repeat(n);
+        let unknown = many("{\"us\":9,\"event\":\"not_known\"}", 300_000);
+        assert!(said(&packed(&unknown)).contains("events that this version does not know"));
+        let short = many("{\"us\":9,\"event\":{\"resumed\":{\"by\":\"room\"}}}", 1_200_000);
+        assert!(said(&packed(&short)).contains("that say next to nothing"), "{}", said(&packed(&short)));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(
+            file.path(),
+            packed(&many(&format!("{{\"us\":9,\"event\":{{\"x\":\"{}\"}}}}", "A".repeat(1 << 20)), 80)),
+        )
+        .unwrap();
+        let damage = read(file.path()).unwrap().damage.unwrap();
+        assert!(damage.what.contains("unpack to more"), "{damage}");
     }
 
     #[test]
@@ -291,7 +335,7 @@ mod tests {
         let numbers = format!("{{\"us\":1,\"event\":{{\"not_known\":[{}]}}}}", vec!["1"; 1_000_000].join(","));
         let note = format!("{{\"us\":1,\"event\":{{\"note\":{{\"hint\":{{\"text\":\"{}\"}}}}}}}}", "A".repeat(1 << 20));
         let text = [header, &argv, &numbers, &note, &note, &note].join("\n") + "\n";
-        let recording = from(text.as_bytes()).unwrap();
+        let recording = from(text.as_bytes(), MOST).unwrap();
         assert_eq!((recording.damage.clone(), recording.events.len()), (None, 4));
         let memory: usize = recording.events.iter().map(bounds::memory).sum();
         assert!(memory < 5 << 20, "{memory}");

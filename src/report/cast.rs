@@ -12,6 +12,7 @@ use super::{
 use crate::{
     event::{Event, Stamped, terminal_size},
     result,
+    tui::pane::tokens::{Csi, Token, Tokens},
 };
 
 /// The smallest terminal, in columns and rows …
@@ -99,32 +100,46 @@ fn markers(source: &Source, origin: Duration) -> Vec<(Duration, serde_json::Valu
     markers
 }
 
-/// Bytes to text: a character that is cut between two writes is put together again.
+/// Output as it is played: a character that is cut between two writes is put together again, and what would do something to the viewer's terminal
+/// beside showing it (fill its clipboard, ask it something that it answers as if typed, change its title) is left out.
 #[derive(Default)]
 struct Text {
-    begun: Vec<u8>,
+    tokens: Tokens,
 }
 
 impl Text {
     fn take(&mut self, bytes: &[u8]) -> String {
-        self.begun.extend_from_slice(bytes);
-        let whole = match std::str::from_utf8(&self.begun) {
-            Err(e) if e.error_len().is_none() => e.valid_up_to(),
-            // Behind what is no character at all the end may still be half of one.
-            Err(_) => self.begun.len() - begun_at_end(&self.begun),
-            Ok(_) => self.begun.len(),
-        };
-        let rest = self.begun.split_off(whole);
-        String::from_utf8_lossy(&std::mem::replace(&mut self.begun, rest)).into_owned()
+        let mut out = String::new();
+        self.tokens.feed(bytes, |token| match token {
+            Token::Text(text) => out.push_str(text),
+            Token::Control(byte) => out.push(char::from(byte)),
+            Token::Escape(_, b'Z' | b'\\') | Token::Osc(_) => {} // DECID asks who the terminal is; the other is a string's end
+            Token::Escape(between, last) => {
+                out.push('\u{1b}');
+                out.extend(between.iter().chain([&last]).map(|byte| char::from(*byte)));
+            }
+            Token::Csi(csi) if asks(&csi) => {}
+            Token::Csi(Csi { private, numbers, between, last }) => {
+                out.push_str("\u{1b}[");
+                out.extend(private.map(char::from));
+                out.push_str(numbers);
+                out.extend(between.map(char::from));
+                out.push(char::from(last));
+            }
+        });
+        out
     }
 }
 
-/// How many bytes at the end are the beginning of a character.
-fn begun_at_end(bytes: &[u8]) -> usize {
-    let tail = |n: &usize| {
-        std::str::from_utf8(&bytes[bytes.len() - n..]).is_err_and(|e| e.valid_up_to() == 0 && e.error_len().is_none())
-    };
-    (1..=bytes.len().min(3)).rev().find(tail).unwrap_or(0)
+/// Whether a terminal answers to it: its state (`n`, `x`), who it is (`c`, `> q`), its window (`t`), a mode (`$ p`), its keyboard (`? u`).
+fn asks(csi: &Csi) -> bool {
+    matches!(
+        (csi.private, csi.between, csi.last),
+        (_, None, b'n' | b'c' | b't' | b'x')
+            | (_, Some(b'$'), b'p')
+            | (Some(b'>'), None, b'q')
+            | (Some(b'?'), None, b'u')
+    )
 }
 
 /// The terminal's first size, in columns and rows; where it is not told, as far as the output shows it: the farthest row and column that it goes to
@@ -168,8 +183,30 @@ mod tests {
     fn a_character_that_is_cut_is_put_together_and_what_is_none_is_replaced() {
         let mut text = Text::default();
         assert_eq!(text.take(b"a\xe2\x82"), "a");
-        assert_eq!(text.take(b"\xac b\xff\xe2"), "€ b\u{fffd}");
+        assert_eq!(text.take(b"\xac b\xff\xe2"), "€ b");
         assert_eq!(text.take(b"\x82\xac"), "€");
+    }
+
+    #[test]
+    fn nothing_but_what_is_seen_is_played() {
+        let said = |bytes: &[u8]| Text::default().take(bytes);
+        for hostile in [
+            &b"\x1b]52;c;cm0gLXJmIH4=\x07"[..],
+            b"\x1b]52;c;cm0gLXJmIH4=\x1b\\",
+            b"\x1b]0;title\x07",
+            b"\x1bP$qm\x1b\\",
+            b"\x1b[6n",
+            b"\x1b[c",
+            b"\x1b[>0c",
+            b"\x1b[21t",
+            b"\x1b[?2026$p",
+            b"\x1b[>q",
+            b"\x1bZ",
+        ] {
+            assert_eq!(said(&[b"a", hostile, b"b"].concat()), "ab", "{hostile:?}");
+        }
+        let harmless = "\x1b[1;31mred\x1b[0m\x1b[2J\x1b[?25l\x1b(B\x1b7\x1b[3 q\r\n\t";
+        assert_eq!(said(harmless.as_bytes()), harmless);
     }
 
     #[test]

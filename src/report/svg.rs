@@ -149,7 +149,11 @@ fn opened(run: &Run, series: &Series, look: Look, plot: &Plot, height: f64, id: 
     let _ = writeln!(out, ">\n<title>{}</title>", html(&title));
     let _ = writeln!(out, "<desc>{}</desc>", html(&described(run, series)));
     if look.alone {
-        let _ = writeln!(out, "<style>{STYLE}</style>\n<rect class=\"paper\" width=\"100%\" height=\"100%\"/>");
+        let _ = writeln!(
+            out,
+            "<style>{}</style>\n<rect class=\"paper\" width=\"100%\" height=\"100%\"/>",
+            literal_first(STYLE)
+        );
     }
     let _ = writeln!(
         out,
@@ -157,6 +161,31 @@ fn opened(run: &Run, series: &Series, look: Look, plot: &Plot, height: f64, id: 
          <rect class=\"cache\" width=\"6\" height=\"6\"/><rect class=\"hatch\" width=\"2\" height=\"6\"/></pattern></defs>"
     );
     out
+}
+
+/// The style with each colour also as it is in the light, before the one that follows the reader's wish: librsvg and others know no variables, and
+/// leave out what they do not understand.
+fn literal_first(style: &str) -> String {
+    let light = style.lines().next().unwrap_or_default();
+    let literal = |name: &str| {
+        let (_, rest) = light.split_once(&format!("{name}: "))?;
+        rest.split_once(';').map(|(value, _)| value)
+    };
+    let declared = |declaration: &str| -> String {
+        let named = declaration.split_once(": var(").and_then(|(property, rest)| {
+            let value = literal(rest.split_once(')')?.0)?;
+            Some(format!("{property}: {value};{declaration}"))
+        });
+        named.unwrap_or_else(|| declaration.to_string())
+    };
+    let rule = |line: &str| match line.split_once('{') {
+        Some((selector, body)) if line.contains("var(") => {
+            let body: Vec<String> = body.split(';').map(declared).collect();
+            format!("{selector}{{{}", body.join(";"))
+        }
+        _ => line.to_string(),
+    };
+    style.lines().map(rule).collect::<Vec<_>>().join("\n")
 }
 
 /// The chart in words, for those who do not see it.
@@ -283,5 +312,21 @@ fn limit_name(out: &mut String, plot: &Plot, series: &Series, drawn: bool, label
             .flat_map(|off| (0..20).map(move |n| (plot.left + 6.0 + step * f64::from(n), y + off, "start")));
         let places: Vec<(f64, f64, &str)> = places.collect();
         labels.place(out, "limit-name", &format!("limit {}", size(bytes)), &places);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_colour_is_literal_before_it_is_a_variable() {
+        let style = literal_first(STYLE);
+        assert!(style.contains(".chart .held { fill: #2f7fa8; fill: var(--held); }"), "{style}");
+        for declaration in style.split(['{', ';']).filter(|d| d.contains("var(")) {
+            let property = declaration.split(':').next().unwrap().trim();
+            let before = &style[..style.find(declaration).unwrap()];
+            assert!(before.trim_end().ends_with(';') && before.rsplit([';', '{']).nth(1).unwrap().contains(property));
+        }
     }
 }

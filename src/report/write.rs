@@ -1,7 +1,7 @@
 //! Writes a report so that a full disk never leaves half a file over a good one: beside the file first, then in its place.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    files::Owner,
+    files::{self, Owner},
 };
 
 /// Writes a file. One that was there is replaced as a whole, and keeps its mode and its owner; a device or a pipe is written to.
@@ -22,7 +22,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let before = fs::metadata(&place).ok();
     if before.as_ref().is_some_and(|about| !about.is_file()) {
-        let mut device = OpenOptions::new().write(true).open(&place).map_err(failed)?;
+        let mut device = files::open(&place, true, 0o600)?;
         return device.write_all(bytes).map_err(failed);
     }
     let beside = beside(&place).ok_or_else(|| failed(io::Error::from_raw_os_error(nix::libc::EISDIR)))?;

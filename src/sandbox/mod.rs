@@ -80,6 +80,11 @@ pub fn give_terminal_back_on_crash(
     sys::give_terminal_back_on_crash(taken, bytes)
 }
 
+/// Whether standard output was closed when sandtop was started.
+pub fn stdout_was_closed() -> bool {
+    sys::stdout_was_closed()
+}
+
 /// Makes a crash end this process at once, as it does any other.
 pub fn default_crash_signals() {
     sys::default_crash_signals();
@@ -306,6 +311,9 @@ fn open_pidfd(pid: i32) -> Result<OwnedFd> {
 fn no_namespaces(errno: i32) -> Error {
     let error = Error::sys("make namespaces for the sandbox", io::Error::from_raw_os_error(errno));
     match Errno::from_raw(errno) {
+        Errno::EPERM if nix::unistd::geteuid().is_root() => error.remedy(
+            "uid 0 has not got the right here (CAP_SYS_ADMIN): in a container, start it with --privileged; sandtop doctor tells more",
+        ),
         Errno::EPERM => {
             error.remedy("namespaces need root: run sandtop with sudo; in a container, start it with --privileged")
         }

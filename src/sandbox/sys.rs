@@ -250,3 +250,23 @@ pub fn default_crash_signals() {
         let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
     }
 }
+
+/// Whether standard output was closed when this process was started.
+pub fn stdout_was_closed() -> bool {
+    STDOUT_WAS_CLOSED.load(Ordering::Relaxed)
+}
+
+static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Runs before Rust's start-up, which puts /dev/null in the place of a standard stream that is closed.
+// SAFETY: the C library calls what is listed in this section once, before main and in the only thread.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_STDOUT: extern "C" fn() = {
+    extern "C" fn look() {
+        // SAFETY: F_GETFD reads a flag; a number that is not open is an error.
+        let closed = unsafe { libc::fcntl(1, libc::F_GETFD) } < 0;
+        STDOUT_WAS_CLOSED.store(closed, Ordering::Relaxed);
+    }
+    look
+};

@@ -39,7 +39,7 @@ use ratatui::layout::Rect;
 use crate::{
     error::{EXIT_FAILED, Error, Result, panic_if_asked},
     event::{Author, Command, Event, Note, Stamped, terminal_size},
-    headless::tell,
+    headless::{is_recording_lost, tell},
     plan::Plan,
     sentences::Language,
     session::What,
@@ -81,6 +81,7 @@ pub fn run(mut plan: Plan, looks: Looks) -> Result<u8> {
     let (rows, cols) = Regions::new(size, &app, 0).pane_size();
     plan.env = pane::environment(plan.env, |name| std::env::var_os(name));
     let service = Service { terminal: Some((rows, cols)), give_back: terminal::wrest_back };
+    let recorded = plan.recording.is_asked_for();
     let supervisor = Supervisor::start(plan, service)?;
     let screen = Screen::take(looks.mouse)?;
     let (theme, keys, typed) = looks.settle()?;
@@ -115,7 +116,7 @@ pub fn run(mut plan: Plan, looks: Looks) -> Result<u8> {
     for entry in session.log.iter().filter(|e| matches!(e.what, What::Note(Note::RecordingLost { .. }))) {
         tell(&Language::English.entry(entry, &session).0);
     }
-    Ok(code)
+    Ok(if recorded && code == 0 && is_recording_lost(&session) { EXIT_FAILED } else { code })
 }
 
 fn size() -> Result<Rect> {

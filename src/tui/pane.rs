@@ -7,7 +7,7 @@ mod charset;
 mod emulator;
 mod environment;
 mod report;
-mod tokens;
+pub(crate) mod tokens;
 
 #[cfg(test)]
 mod hostile;

@@ -2,7 +2,6 @@
 //! those in `assets/themes` are in the program, and a user may have others. None sets a background: that is the terminal's.
 
 use std::{
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -126,8 +125,8 @@ impl Theme {
             )));
         };
         let mut text = String::new();
-        let read = File::open(&path).and_then(|file| file.take(MOST).read_to_string(&mut text));
-        read.map_err(|e| Error::io("read the theme", &path, e))?;
+        let file = crate::files::open_to_read("read the theme", &path)?;
+        file.take(MOST).read_to_string(&mut text).map_err(|e| Error::io("read the theme", &path, e))?;
         parse(&Document::new(&path, &text))
     }
 

@@ -32,7 +32,7 @@ pub(super) fn explain_refusal(error: Error) -> Error {
             .remedy("cgroups are read-only here, as inside a container or another sandtop; run it on the host");
     }
     if error.is(Errno::ENOMEM) {
-        return error.remedy("the limit is too small even for an empty group; give -m 1M or more");
+        return error.remedy("the limit is too small even for an empty group; most programs need 1M or more");
     }
     if error.is(Errno::ENOENT) {
         return error.remedy("--cgroup-parent must be an existing group of the memory hierarchy, as `mkdir` made it");

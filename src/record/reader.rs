@@ -222,8 +222,9 @@ fn lives(alive: bool, event: &Event) -> bool {
 /// Reads the next line, without its end. A last line without an end was cut.
 fn next_line(file: &mut io::Take<impl BufRead>, line: &mut Vec<u8>) -> std::result::Result<Next, String> {
     line.clear();
+    const TOO_MUCH: &str = "and all after it unpack to more than a recording of this size can hold, and are not read";
     if file.limit() == 0 {
-        return Err("and all after it unpack to more than a recording of this size can hold, and are not read".into());
+        return Err(TOO_MUCH.into());
     }
     match file.by_ref().take(LONGEST_LINE).read_until(b'\n', line) {
         Ok(0) => Ok(Next::End),
@@ -232,6 +233,7 @@ fn next_line(file: &mut io::Take<impl BufRead>, line: &mut Vec<u8>) -> std::resu
             Ok(Next::Line)
         }
         Ok(n) if n as u64 == LONGEST_LINE => Err("has no end".into()),
+        Ok(_) if file.limit() == 0 => Err(TOO_MUCH.into()),
         Ok(_) => Err(CUT.into()),
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof && line.is_empty() => Ok(Next::Stop),
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(CUT.into()),

@@ -63,7 +63,12 @@ fn follow(supervisor: &Supervisor, session: &mut Session, hierarchy: &Path) -> R
                 supervisor.took(&batch);
                 for stamped in &batch {
                     let stalled = session.run().is_some_and(Run::is_stalled);
+                    let (before, gone) = (session.log.len(), session.dropped);
                     session.apply(stamped);
+                    let new = before.saturating_sub(session.dropped - gone).min(session.log.len());
+                    for entry in session.log[new..].iter().filter(|e| matches!(e.what, What::TighterAbove { .. })) {
+                        tell(&Language::English.entry(entry, session).0);
+                    }
                     if !stalled && session.run().is_some_and(Run::is_stalled) {
                         tell_stalled(session, hierarchy);
                     }

@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use crate::{
-    event::{Author, Controller, Note, Step},
+    event::{Author, Controller, Note, OomPolicy, Step},
     result::{OtherLimitsDocument, SwappingDocument},
     session::{Entry, HighestFrom, Run, Session, What, outcome::Outcome},
     units::{CHARGE_BATCH, Limit, size},
@@ -162,7 +162,11 @@ impl Language {
                 let log = run.is_none_or(|run| run.started.kernel_log);
                 (self.kill(*count, who, *limit, scope.as_ref(), log), Weight::Danger)
             }
-            What::TighterAbove { above, limit } => (self.tighter_above(above, *limit), Weight::Warning),
+            What::TighterAbove { above, limit } => {
+                let pauses = run.is_some_and(|run| run.started.oom == OomPolicy::Pause);
+                let pause = if pauses { self.pause_below() } else { "" };
+                (format!("{}{pause}", self.tighter_above(above, *limit)), Weight::Warning)
+            }
             What::LimitMoved { from, to, by } => (format!("limit {from} → {to}, {}", self.by(*by)), Weight::Act),
             What::LimitNext { to } => (format!("limit {to} for the next run: r starts it"), Weight::Act),
             What::LimitBusy { target, usage, kept, by } => {

@@ -102,6 +102,9 @@ pub enum Line {
     KernelMemory(u64),
 }
 
+/// The longest name of a thread, in bytes (`TASK_COMM_LEN` less its end).
+const LONGEST_NAME: usize = 15;
+
 /// A record's place in the log: its number, and when it was printed, in microseconds. Numbers without a gap are a log without a loss.
 pub fn place(record: &[u8]) -> Option<(u64, u64)> {
     let end = record.iter().position(|byte| *byte == b';')?;
@@ -123,7 +126,10 @@ pub fn read(record: &[u8]) -> Option<Line> {
 
 fn line(text: &str) -> Option<Line> {
     if let Some((name, rest)) = text.rsplit_once(" invoked oom-killer: ") {
-        return rest.starts_with("gfp_mask=").then(|| Line::Invoked { name: unescaped(name) });
+        // A longer name is another line of the kernel's with somebody's own text in it (`tmpfs: Unknown parameter '…'`).
+        let is_name = |name: &String| name.len() <= LONGEST_NAME;
+        let name = Some(unescaped(name)).filter(|name| is_name(name) && rest.starts_with("gfp_mask="))?;
+        return Some(Line::Invoked { name });
     }
     if let Some(fields) = text.strip_prefix("oom-kill:") {
         return chosen(fields);
@@ -258,6 +264,22 @@ mod tests {
         match read(record.as_bytes()) {
             Some(Line::Killed(killed)) => killed,
             other => panic!("{record}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_users_have_the_kernel_print_is_no_line_of_its_own() {
+        let kill =
+            "Memory cgroup out of memory: Killed process 7 (x) total-vm:1kB, anon-rss:9kB, file-rss:0kB, shmem-rss:0kB";
+        for text in [
+            "tmpfs: Unknown parameter 'x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0'"
+                .into(),
+            format!("tmpfs: Unknown parameter '{kill}'"),
+            format!("tmpfs: Unknown parameter 'a\\x0a{kill}'"),
+            "oom-kill:a[77]: segfault at 0 ip 1 sp 2 error 4 in ,task_memcg=/g,task=x,pid=5,uid=0[5+1] likely on CPU 1"
+                .into(),
+        ] {
+            assert_eq!(read(format!("3,155439,21653544928,-;{text}").as_bytes()), None, "{text}");
         }
     }
 

@@ -119,9 +119,14 @@ impl Language {
     }
 
     /// A tighter limit above.
-    pub(super) fn tighter_above(self, above: &Above, limit: Limit) -> String {
+    pub fn tighter_above(self, above: &Above, limit: Limit) -> String {
         let whose = self.above(above);
         format!("{whose} is {}, lower than {limit}: it is met first, and kills the same", size(above.limit))
+    }
+
+    /// That a pause does not keep from that.
+    pub(super) fn pause_below(self) -> &'static str {
+        "; a pause (--oom pause) goes by the sandbox's own limit, and comes too late for that"
     }
 
     /// Whose limit that is.

@@ -268,8 +268,13 @@ impl Run {
     }
 
     /// The limit above that is met before ours, if one is.
-    pub(super) fn tighter(&self) -> Option<&Above> {
-        let limit = self.limit_in_force().bytes();
+    pub fn tighter(&self) -> Option<&Above> {
+        self.tighter_than(self.limit_in_force())
+    }
+
+    /// The limit above that is met before this one, if one is.
+    pub fn tighter_than(&self, limit: Limit) -> Option<&Above> {
+        let limit = limit.bytes();
         self.above.as_ref().filter(|above| limit.is_none_or(|limit| above.limit < limit))
     }
 

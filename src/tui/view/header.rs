@@ -12,6 +12,7 @@ use crate::{
         outcome::{Outcome, exit_code},
     },
     text::visible,
+    units::size,
 };
 
 /// Draws the header.
@@ -40,6 +41,9 @@ pub fn render(frame: &mut Frame, area: Rect, view: &View) {
     // On the narrowest screens the default's explanation is left to the log: the command must be there.
     let long_fits = width(&right) + limit.width() + 10 + command.width().min(10) <= room;
     right.push(span(format!("  limit {} ", if long_fits { limit } else { short }), theme.limit));
+    if let Some(above) = run.tighter().filter(|_| run.ended.is_none()) {
+        right.push(span(format!(" but {} above ", size(above.limit)), theme.warning)); // it is met first
+    }
     let like = run.started.like.map(|like| format!(" {} ", view.words.like(like)));
     if let Some(like) = like.filter(|like| width(&right) + like.width() + command.width().min(16) + 2 <= room) {
         right.push(span(like, theme.dim));

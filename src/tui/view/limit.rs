@@ -78,6 +78,9 @@ fn verdict(view: &View, target: Option<Limit>, columns: usize) -> Vec<Line<'stat
         (_, weight) => view.theme.weight(weight),
     };
     let mut lines = wrapped(&format!("{sign} {said}"), columns, style);
+    if let Some(above) = run.tighter_than(target) {
+        lines.extend(wrapped(&view.words.tighter_above(above, target), columns, view.theme.weight(Weight::Warning)));
+    }
     let living = run.processes.values().filter(|row| row.died.is_none()).map(|row| &row.process);
     let mut hints = living.filter_map(|process| hints::sized_at_start(&process.name, &process.command));
     if let Some(hint) = hints.next().filter(|_| is_lower(run.limit, target)) {

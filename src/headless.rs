@@ -13,6 +13,7 @@ use nix::sys::{
 use crate::{
     error::{Error, Result},
     event::{Author, Event, LimitOutcome, Note, Status},
+    front::Front,
     plan::Plan,
     sentences::{Language, Word},
     session::{
@@ -26,16 +27,18 @@ use crate::{
 /// How many kills are told whole at the end; a recording and the JSON have all.
 const STORIES: usize = 2;
 
-/// Runs the plan to its end, with or without the line at the end; the exit code. What was learned is in `session`, also when it fails.
+/// Runs the plan to its end, with or without the line at the end; the exit code. `front`: the process that the shell waits for, where that is
+/// another one. What was learned is in `session`, also when it fails.
 ///
 /// # Errors
 /// When it cannot be started, or is lost.
-pub fn run(plan: Plan, quiet: bool, session: &mut Session) -> Result<u8> {
+pub fn run(plan: Plan, quiet: bool, front: Option<Front>, session: &mut Session) -> Result<u8> {
     let mut foreground = Foreground::now();
+    let announced = front.as_ref().map_or_else(std::process::id, Front::pid);
     let hierarchy = plan.hierarchy.root.clone();
     let recorded = plan.recording.is_asked_for();
-    let supervisor = Supervisor::start(plan, Service { terminal: None, give_back: || {} })?;
-    follow(&supervisor, session, &hierarchy)?;
+    let supervisor = Supervisor::start(plan, Service { front, terminal: None, give_back: || {} })?;
+    follow(&supervisor, session, &hierarchy, announced)?;
     supervisor.leave();
     let (Some(run), Some(outcome)) = (session.run(), session.run().and_then(Run::outcome)) else {
         return Err(internal_error("the run ended without an end"));
@@ -56,7 +59,7 @@ pub fn is_recording_lost(session: &Session) -> bool {
     session.log.iter().any(|entry| matches!(entry.what, What::Note(Note::RecordingLost { .. })))
 }
 
-fn follow(supervisor: &Supervisor, session: &mut Session, hierarchy: &Path) -> Result<()> {
+fn follow(supervisor: &Supervisor, session: &mut Session, hierarchy: &Path, announced: u32) -> Result<()> {
     loop {
         match supervisor.news().recv() {
             Ok(News::Batch(batch)) => {
@@ -70,13 +73,13 @@ fn follow(supervisor: &Supervisor, session: &mut Session, hierarchy: &Path) -> R
                         tell(&Language::English.entry(entry, session).0);
                     }
                     if !stalled && session.run().is_some_and(Run::is_stalled) {
-                        tell_stalled(session, hierarchy);
+                        tell_stalled(session, hierarchy, announced);
                     }
                     if matches!(&stamped.event, Event::Started(started) if started.held) {
-                        tell(&format!("held; to start it: kill -USR1 {}", std::process::id()));
+                        tell(&format!("held; to start it: kill -USR1 {announced}"));
                     }
                     match stamped.event {
-                        Event::Paused(_) => tell_paused(session, hierarchy),
+                        Event::Paused(_) => tell_paused(session, hierarchy, announced),
                         Event::Resumed { by } => tell(&Language::English.resumed(by).0),
                         Event::LimitDone {
                             by: Author::Schedule { .. },
@@ -134,12 +137,12 @@ fn tell_stories(run: &Run) {
 }
 
 /// That the workload lives and gets nowhere, and what would help without a screen.
-fn tell_stalled(session: &Session, hierarchy: &Path) {
+fn tell_stalled(session: &Session, hierarchy: &Path, announced: u32) {
     let words = Language::English;
     let stalled = session.log.iter().rev().find(|entry| matches!(entry.what, What::Stalled { .. }));
     let (Some(entry), Some(run)) = (stalled, session.run()) else { return };
     tell(&words.entry(entry, session).0);
-    tell(&words.how_to_get_on(std::process::id(), &limit_file(run, hierarchy)));
+    tell(&words.how_to_get_on(announced, &limit_file(run, hierarchy)));
 }
 
 /// The file with the run's limit.
@@ -149,12 +152,12 @@ fn limit_file(run: &Run, hierarchy: &Path) -> String {
 }
 
 /// That the workload is paused, and how to go on without a screen.
-fn tell_paused(session: &Session, hierarchy: &Path) {
+fn tell_paused(session: &Session, hierarchy: &Path, announced: u32) {
     let words = Language::English;
     let (Some(entry), Some(run)) = (session.log.last(), session.run()) else { return };
     tell(&words.entry(entry, session).0);
     if matches!(entry.what, What::Paused { worse: false, .. }) {
-        tell(&words.how_to_go_on(std::process::id(), &limit_file(run, hierarchy)));
+        tell(&words.how_to_go_on(announced, &limit_file(run, hierarchy)));
     }
 }
 

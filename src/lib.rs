@@ -26,6 +26,7 @@ pub mod result;
 pub mod tap;
 
 pub mod ci;
+pub mod front;
 pub mod headless;
 pub mod report;
 pub mod tui;

@@ -15,7 +15,7 @@ use sandtop::{
     config::{self, Config, Given},
     demo, doctor,
     error::{EXIT_FAILED, Error, Result},
-    generate,
+    front, generate,
     headless::{self, print, tell},
     mountinfo,
     plan::Plan,
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 }
 
 /// A panic of ours is an error like another, and has ended the sandbox.
-fn caught(work: impl FnOnce() -> Result<u8>) -> Result<u8> {
+fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(internal_error(&panic_text(&*panic))))
 }
 
@@ -123,12 +123,24 @@ fn configuration(options: &cli::Config) -> Result<u8> {
 /// `sandtop run`: whatever comes of it, those who wait for a file are told.
 fn without_screen(mut run: cli::Run) -> Result<u8> {
     let outputs = Outputs::open(&run.outputs, run.options.record.as_deref(), &run.command)?;
-    let mut session = Session::default();
-    let ended = configured(std::mem::take(&mut run.options), &cli::Screen::default()).and_then(|(options, _)| {
-        let run = cli::Run { options, ..run };
-        caught(|| lent(resolve::run(&run)?, |plan| headless::run(plan, run.quiet, &mut session)))
-    });
-    outputs.write(&session, ended)
+    let quiet = run.quiet;
+    let planned = configured(std::mem::take(&mut run.options), &cli::Screen::default())
+        .and_then(|(options, _)| caught(|| resolve::run(&cli::Run { options, ..run })));
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(e) => return outputs.write(&Session::default(), Err(e)),
+    };
+    let apart = !outputs.are_none() || plan.recording.is_asked_for() || plan.timeout.is_some();
+    let handed_on = plan.descriptors.clone();
+    lent(plan, |plan| {
+        let work = |front| {
+            let mut session = Session::default();
+            let ended = caught(|| headless::run(plan, quiet, front, &mut session));
+            outputs.write(&session, ended)
+        };
+        // What is to be written and when it is to end must not be lost to a workload that kills its process group.
+        if apart { front::run(&handed_on, |front| work(Some(front))) } else { work(None) }
+    })
 }
 
 /// Runs a plan, and gives a group back that it was lent.
@@ -144,7 +156,7 @@ fn lent(plan: Plan, run: impl FnOnce(Plan) -> Result<u8>) -> Result<u8> {
 /// The screen, where there is one.
 fn watch(plan: Plan, looks: Looks) -> Result<u8> {
     if !has_screen() {
-        return headless::run(plan, false, &mut Session::default());
+        return headless::run(plan, false, None, &mut Session::default());
     }
     tui::run(plan, looks)
 }

@@ -122,6 +122,10 @@ pub struct Plan {
     pub metrics: Option<Endpoint>,
     /// The options that were given and that bear on something else than memory, as words; of `-e` only the names.
     pub options: Vec<String>,
+    /// What to tell of it if it fails …
+    pub on_failure: Vec<String>,
+    /// … and what of a niceness that it asked for, however it ends.
+    pub not_nicer: Option<String>,
     /// What to tell about the command before it starts.
     pub hints: Vec<String>,
 }

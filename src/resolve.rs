@@ -33,6 +33,7 @@ use crate::{
 };
 
 mod like;
+mod rights;
 
 /// The limit when nobody chose one.
 pub const DEFAULT_LIMIT: Limit = Limit::Bytes(100 << 20);
@@ -116,7 +117,7 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
     let limit_only = (isolation == Isolation::LimitOnly).then(|| LIMIT_ONLY.to_string());
     let shown = shown(&command);
     let served = metrics.as_ref().map(|endpoint| Language::English.metrics(&endpoint.address));
-    let hints = hints::before(&shown, options.allow_new_privs);
+    let hints: Vec<String> = hints::before(&shown).into_iter().chain(rights::server_outside(&shown)).collect();
     let pauses = changes.contains(&Change::Oom(OomPolicy::Pause)) && hierarchy.controller == Controller::V2;
     let no_swap =
         (swap != cgroup::NO_SWAP && rustix::system::sysinfo().totalswap == 0).then(|| NO_SWAP_HERE.to_string());
@@ -131,7 +132,21 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
         .chain(closed)
         .chain(hints)
         .collect();
+    let privileges = Privileges {
+        user: user.map(|u| u.identity),
+        added: options.cap_add.iter().fold(0, |all, bits| all | bits),
+        allow_new: options.allow_new_privs,
+    };
+    let uid = match (&privileges.user, isolation) {
+        (Some(identity), _) => identity.uid,
+        (None, Isolation::User { uid, .. }) => uid,
+        (None, _) => geteuid().as_raw(),
+    };
+    let rights = rights::rights(&command, &env, uid, &privileges, namespaces);
+    let on_failure = hints::failure::on_failure(&shown, &rights);
     Ok(Plan {
+        not_nicer: hints::failure::not_nicer(&shown, &rights),
+        on_failure,
         shown,
         program: None,
         env,
@@ -156,11 +171,7 @@ pub fn plan(options: &cli::Options, command: Vec<OsString>) -> Result<Plan> {
         hostname: options.hostname.clone(),
         isolation,
         namespaces,
-        privileges: Privileges {
-            user: user.map(|u| u.identity),
-            added: options.cap_add.iter().fold(0, |all, bits| all | bits),
-            allow_new: options.allow_new_privs,
-        },
+        privileges,
         keep_stdin: !std::io::stdin().is_terminal(),
         descriptors: passed,
         sigchld_ignored,

@@ -278,8 +278,7 @@ fn an_init_that_is_stopped_is_ended_and_told_as_ours() {
     }
     let child = Sandtop::run("").sh("echo ready; sleep 1000").start();
     let group = child.group();
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.pid())).unwrap();
-    let init: i32 = children.split_whitespace().next().unwrap().parse().unwrap();
+    let init = init_of(child.pid());
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(init), Signal::SIGSTOP).unwrap();
     child.signal(Signal::SIGTERM);
     let ended = child.wait();

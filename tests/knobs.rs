@@ -112,7 +112,7 @@ fn end(mut t: Terminal) {
     t.keys("q");
     t.wait_text("End it, and quit?");
     t.keys("y");
-    assert_eq!(t.end(), 137);
+    assert_eq!(t.end(), 143);
 }
 
 #[test]

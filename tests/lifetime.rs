@@ -130,8 +130,7 @@ fn a_lost_init_is_said_to_be_lost() {
     }
     let child = Sandtop::run("").cmd(["sleep", "1000"]).start();
     let group = child.group();
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.pid())).unwrap();
-    let init: i32 = children.split_whitespace().next().unwrap().parse().unwrap();
+    let init = init_of(child.pid());
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(init), Signal::SIGKILL).unwrap();
     let ended = child.wait();
     assert_eq!((ended.code, ended.outcome()), (125, "sandbox_lost"), "{}", ended.err);
@@ -191,7 +190,7 @@ fn clean_removes_what_is_dead_and_nothing_else() {
         .collect();
     there.sort();
     let mut expected = vec![format!("{}-1-1", std::process::id()), "not-ours".into()];
-    expected.extend(there.iter().find(|n| n.starts_with(&format!("{}-", live.pid()))).cloned());
+    expected.extend(there.iter().find(|n| n.starts_with(&format!("{}-", supervisor_of(live.pid())))).cloned());
     expected.sort();
     assert_eq!(there, expected);
     assert_eq!(there.len(), 3);

@@ -35,7 +35,7 @@ impl Served {
         let record = dir.path().join("run.jsonl");
         let options = format!("--metrics 0 --record {} {options}", record.display());
         let child = Sandtop::run(&options).sh(script).start();
-        let address = wait_for("a listener", || listening(child.pid()));
+        let address = wait_for("a listener", || listening(supervisor_of(child.pid())));
         Served { child, address, dir }
     }
 
@@ -389,7 +389,7 @@ fn two_hundred_half_open_clients_hold_nothing_up() {
         many.dribble();
         scrape(&mut slowest);
     }
-    let fds = fs::read_dir(format!("/proc/{}/fd", served.child.pid())).unwrap().count();
+    let fds = fs::read_dir(format!("/proc/{}/fd", supervisor_of(served.child.pid()))).unwrap().count();
     assert!(fds < 256 + 64, "{fds} descriptors");
     let lost = scrape(&mut slowest).value("sandtop_events_lost_total");
     assert_eq!(lost, Some(0.0));

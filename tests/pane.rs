@@ -24,8 +24,8 @@ fn output_rows(screen: &str) -> usize {
 fn quit(mut t: Terminal) {
     t.keys("q");
     t.wait_text("The workload still runs.");
-    t.keys("y");
-    assert_eq!(t.end(), 137);
+    t.keys("yy"); // a shell at its prompt takes no SIGTERM
+    assert!([137, 143].contains(&t.end()));
     assert_eq!(t.what_changed(), Vec::<String>::new());
 }
 

@@ -122,7 +122,7 @@ fn a_full_disk_or_a_removed_file_is_told_and_the_run_goes_on() {
     let group = child.group();
     wait_for("a flush later", || {
         // The recorder looks every half second; a second later it has.
-        let stat = fs::read_to_string(format!("/proc/{}/stat", child.pid())).ok()?;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", supervisor_of(child.pid()))).ok()?;
         drop(stat);
         (fs::metadata(&group).ok()?.modified().ok()?.elapsed().ok()?.as_secs_f64() > 2.0).then_some(())
     });

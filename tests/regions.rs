@@ -64,7 +64,7 @@ fn the_limits_line_is_dragged_and_what_it_would_do_is_said_before_it_is_let_go()
     t.wait_text("─ at 0:0");
     assert_eq!(limit_of(&group), 200 * M);
     t.keys("qy");
-    assert_eq!(t.end(), 137);
+    assert_eq!(t.end(), 143);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn the_charts_cursor_reads_out_what_was_and_goes_back_to_now() {
     t.keys("\x1b[F");
     t.wait("now again", |s| line_with(s, "─ memory").is_some_and(|(_, l)| l.contains("█ anon")));
     t.keys("qy");
-    assert_eq!(t.end(), 137);
+    assert_eq!(t.end(), 143);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn processes_are_ordered_filtered_and_told_in_full() {
     t.keys("\x1b");
     t.wait("no filter", |s| s.contains("processes 3") && row(s, "sleep 1001").is_some());
     t.keys("qy");
-    assert_eq!(t.end(), 137);
+    assert_eq!(t.end(), 143);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn an_event_is_found_and_its_moment_gone_to() {
             && line_with(s, "─ memory").is_some_and(|(_, l)| l.contains("at 0:0") && l.contains("limit 40M"))
     });
     t.keys("qy");
-    assert_eq!(t.end(), 137);
+    assert_eq!(t.end(), 143);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn a_number_is_explained_and_what_other_tools_would_show_is_told() {
     t.keys("\x1b");
     t.wait("closed again", |s| !s.contains("▸anon"));
     t.keys("qy");
-    assert_eq!(t.end(), 137);
+    assert_eq!(t.end(), 143);
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn thousands_of_rows_scroll_without_a_hitch() {
     println!("{count} processes: a page is turned in {:?} in the middle, {:?} at most", took[15], took[29]);
     assert!(took[15] <= within(50), "{took:?}");
     t.keys("qy");
-    assert_eq!(t.end(), 137);
+    assert_eq!(t.end(), 143);
 }
 
 #[test]
@@ -272,5 +272,5 @@ fn where_a_jvms_heap_ends_is_a_line_and_the_jvm_says_the_same() {
     // A JVM rounds up to its alignment, 2 MiB at most.
     assert!((told.expect("a size") - printed / M as f64).abs() <= 2.5, "told {told:?}, printed {printed}");
     t.keys("qy");
-    assert_eq!(t.end(), 137);
+    assert_eq!(t.end(), 143);
 }

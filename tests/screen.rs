@@ -76,9 +76,9 @@ fn launch_see_edit_see_again() {
         t.keys("q");
         t.wait_text("The workload still runs.");
         t.keys("y");
-        assert_eq!(t.end(), 137);
+        assert_eq!(t.end(), 143);
         assert!(t.is_cooked() && !t.is_full_screen(), "the terminal was not given back");
-        assert!(t.after_screen().contains("stress was ended by SIGKILL"), "no closing line: {}", t.after_screen());
+        assert!(t.after_screen().contains("stress was ended by SIGTERM"), "no closing line: {}", t.after_screen());
         assert!(!group.exists());
     }
 }
@@ -166,7 +166,7 @@ fn an_oom_kill_is_in_the_log_at_once() {
         }
         delays.push(counted.map_or(0, |at| at.elapsed().as_millis()));
         t.keys("qy");
-        assert_eq!(t.end(), 137);
+        assert_eq!(t.end(), 143);
     }
     delays.sort_unstable();
     println!("from the kernel's counter to the screen, in ms: {delays:?}");
@@ -272,11 +272,7 @@ fn every_end_is_told_right() {
         ("--timeout 0.2", &["sleep", "1000"], "timed out", 124),
         ("-m 30M", &[SANDTOP, "worker", "fill", "100M"], "OOM killed", 137),
         ("", &["stress", "--vm-bytes", "200m"], "add -m 1", 0),
-        ("", &["sudo", "ls"], "cannot gain rights", 127),
     ] {
-        if command[0] == "sudo" && Path::new("/usr/bin/sudo").exists() {
-            continue; // its exit code is then its own
-        }
         let mut t = screen(args, command, 120, 40);
         t.wait_text(told);
         t.wait_ended();
@@ -352,7 +348,7 @@ fn the_screen_follows_the_window_and_says_when_it_is_too_small() {
     t.keys("x");
     t.wait("the help gone", |s| !s.contains("limit 10 % down"));
     t.keys("qy");
-    assert_eq!(t.end(), 137);
+    assert_eq!(t.end(), 143);
 }
 
 #[test]
@@ -383,7 +379,7 @@ fn suspend_gives_the_terminal_back_and_resume_takes_it_again() {
         assert!(t.is_full_screen() && !t.is_cooked(), "{how}");
     }
     t.keys("qy");
-    assert_eq!(t.end(), 137);
+    assert_eq!(t.end(), 143);
 }
 
 #[test]
@@ -604,7 +600,7 @@ fn keys_that_come_faster_than_the_kernel_answers_all_count() {
     t.wait_text("→ 118M, by you");
     assert!(!t.text().contains("default"), "{}", t.text());
     t.keys("qy");
-    assert_eq!(t.end(), 137);
+    assert_eq!(t.end(), 143);
 }
 
 #[test]
@@ -640,7 +636,7 @@ fn what_a_workload_prints_stays_in_its_pane() {
     t.keys("\x1d");
     t.wait("sandtop's keys", |s| !s.contains("typing goes to the workload"));
     t.keys("qy");
-    assert_eq!(t.end(), 137);
+    assert_eq!(t.end(), 143);
 }
 
 #[test]
@@ -658,7 +654,7 @@ fn a_limit_that_something_else_changed_is_noticed_and_followed() {
     t.wait_text("the limit is 120M now: something else changed it");
     t.wait("the new limit beside the usage", |s| line(s, " usage ").contains("of 120M"));
     t.keys("qy");
-    assert_eq!(t.end(), 137);
+    assert_eq!(t.end(), 143);
 }
 
 #[test]

@@ -76,6 +76,11 @@ impl Outputs {
         Err(e)
     }
 
+    /// Whether none was asked for.
+    pub fn are_none(&self) -> bool {
+        self.sinks.is_empty()
+    }
+
     /// Writes what the session adds up to, or why there is no result; the exit code, or the error, as it was.
     ///
     /// # Errors

@@ -90,6 +90,17 @@ pub fn default_crash_signals() {
     sys::default_crash_signals();
 }
 
+/// Makes a second process of this one, which has one thread: the pid of the new one, and `None` in that itself.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn fork_worker() -> std::result::Result<Option<nix::unistd::Pid>, Errno> {
+    match sys::fork_into(0, sys::Parent::Us)? {
+        sys::Forked::Parent(pid) => Ok(Some(pid)),
+        sys::Forked::Child => Ok(None),
+    }
+}
+
 /// What this process can build a sandbox of, for a workload with this uid and gid inside: what a plain user may do is tried, not asked (Ubuntu 24.04
 /// makes user namespaces that have no rights). Must be called while sandtop has one thread.
 pub fn isolation(uid: u32, gid: u32) -> Isolation {
@@ -311,6 +322,8 @@ fn open_pidfd(pid: i32) -> Result<OwnedFd> {
 fn no_namespaces(errno: i32) -> Error {
     let error = Error::sys("make namespaces for the sandbox", io::Error::from_raw_os_error(errno));
     match Errno::from_raw(errno) {
+        Errno::EPERM if is_nested() => Error::new("this is inside another sandtop, in whose sandbox no other can be made")
+            .remedy("run it outside; or give the outer one --cap-add SYS_ADMIN"),
         Errno::EPERM if nix::unistd::geteuid().is_root() => error.remedy(
             "uid 0 has not got the right here (CAP_SYS_ADMIN): in a container, start it with --privileged; sandtop doctor tells more",
         ),
@@ -321,6 +334,14 @@ fn no_namespaces(errno: i32) -> Error {
         _ => error,
     }
 }
+
+/// Whether process 1 is the init of a sandtop.
+fn is_nested() -> bool {
+    std::fs::read_to_string("/proc/1/comm").is_ok_and(|name| name.trim_end() == INIT_NAME)
+}
+
+/// What init is called.
+pub const INIT_NAME: &str = "sandtop-init";
 
 /// The files that a command name may mean, in order: itself if it has a slash, else one in every directory of the environment's PATH.
 pub fn candidates(name: &OsStr, env: &[OsString]) -> Vec<PathBuf> {

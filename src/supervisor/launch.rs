@@ -47,7 +47,7 @@ impl Launcher {
         Ok(Launcher { owner, cpus, open_files: soft, kept, runs: 0, waker, kernel_log })
     }
 
-    /// Starts a run.
+    /// Starts a run. `apart`: then sandtop leaves the session in which the workload stays.
     ///
     /// # Errors
     /// When a step fails; nothing is left of it.
@@ -55,6 +55,7 @@ impl Launcher {
         &mut self,
         plan: &Plan,
         terminal: Option<(u16, u16)>,
+        apart: bool,
         out: &mut Outbox,
     ) -> Result<(Live, Vec<Heard>)> {
         let now = (self.runs > 0).then(mountinfo::read).transpose()?;
@@ -83,6 +84,9 @@ impl Launcher {
         let terminal = terminal.map(|(rows, cols)| Terminal::open(rows, cols, user)).transpose()?;
         let theirs = terminal.as_ref().and_then(Terminal::workload_end);
         let (sandbox, early) = Sandbox::launch(spec, theirs)?;
+        if apart {
+            let _ = nix::unistd::setsid(); // after init was made, and before the command may start
+        }
         // While init mounts, the group is made; the command starts when there is a limit for it to start under.
         let wanted = Wanted {
             hierarchy: &plan.hierarchy,

@@ -90,6 +90,9 @@ pub struct Live {
     init_killed: bool,
     pub(super) ending: Ending,
     pub(super) timetable: Timetable,
+    /// What to tell of the command if it fails, and however it ends.
+    on_failure: Vec<String>,
+    at_end: Option<String>,
     sweep_due: Instant,
     oom_sweep_due: Instant,
     told: HashSet<String>,
@@ -138,6 +141,8 @@ impl Live {
             init_killed: false,
             ending: Ending::default(),
             timetable: Timetable::new(&plan.schedule),
+            on_failure: plan.on_failure.clone(),
+            at_end: plan.not_nicer.clone(),
             sweep_due: now,
             oom_sweep_due: now,
             told: HashSet::new(),
@@ -370,6 +375,11 @@ impl Live {
                 None => Status::SandboxLost,
             },
         };
+        let failed = matches!(status, Status::Exited(1..)) && self.kills == 0 && self.ending.why().is_none();
+        let hints = if failed { std::mem::take(&mut self.on_failure) } else { Vec::new() };
+        for text in hints.into_iter().chain(self.at_end.take()) {
+            out.push(Event::Note(Note::Hint { text }));
+        }
         out.push(Event::Ended(Ended {
             status,
             stopped: self.ending.why(),

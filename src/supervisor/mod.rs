@@ -36,6 +36,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::{
     error::{Error, Result},
     event::{Command, Event, Stamped},
+    front::Front,
     plan::Plan,
 };
 use outbox::{InFlight, Outbox};
@@ -53,8 +54,9 @@ pub enum News {
 }
 
 /// How the consumer wants to be served.
-#[derive(Clone, Copy)]
 pub struct Service {
+    /// The process that the shell waits for, where that is another one.
+    pub front: Option<Front>,
     /// The size of the workload's own terminal; without one it gets sandtop's streams.
     pub terminal: Option<(u16, u16)>,
     /// Gives the user's terminal back when the consumer is stuck and sandtop must go: must not wait for anything that it may hold.

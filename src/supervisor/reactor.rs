@@ -32,6 +32,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     event::{Author, Change, ChangeOutcome, Command, Event, LimitOutcome, Note, Stopped},
+    front::{Front, Passed},
     oom::KernelLog,
     plan::Plan,
     sandbox,
@@ -50,9 +51,10 @@ pub(super) enum Token {
     Oom,
     Brink,
     Terminal,
+    Front,
 }
 
-const TOKENS: [Token; 9] = [
+const TOKENS: [Token; 10] = [
     Token::Timer,
     Token::Wake,
     Token::Signal,
@@ -62,6 +64,7 @@ const TOKENS: [Token; 9] = [
     Token::Oom,
     Token::Brink,
     Token::Terminal,
+    Token::Front,
 ];
 
 /// An output event is about this long at most, in bytes.
@@ -114,6 +117,9 @@ impl Reactor {
         if let Some(log) = &log {
             watch(log.fd(), Token::KernelLog)?;
         }
+        if let Some(front) = &service.front {
+            watch(front.link(), Token::Front)?;
+        }
         let launcher = launch::Launcher::new(waker.clone(), log.is_some())?;
         let mut new = Reactor {
             plan,
@@ -139,7 +145,8 @@ impl Reactor {
 
     fn start_run(&mut self) -> Result<()> {
         self.stale = true;
-        let (live, early) = self.launcher.launch(&self.plan, self.service.terminal, &mut self.outbox)?;
+        let apart = self.service.front.is_some();
+        let (live, early) = self.launcher.launch(&self.plan, self.service.terminal, apart, &mut self.outbox)?;
         live.register(&self.epoll).map_err(|e| Error::sys("fill an epoll", e))?;
         if self.service.terminal.is_none() {
             sandbox::let_go(&std::mem::take(&mut self.plan.descriptors)); // there is no second run
@@ -229,7 +236,7 @@ impl Reactor {
             }
             Token::Signal => {
                 while let Ok(Some(info)) = self.signals.read_signal() {
-                    self.signal(&info);
+                    self.signal(info.ssi_signo as i32, info.ssi_code == nix::libc::SI_KERNEL);
                 }
             }
             Token::KernelLog => match (&mut self.log, &mut self.live) {
@@ -265,6 +272,14 @@ impl Reactor {
                 }
             }
             Token::Terminal => self.read_terminal(flags),
+            Token::Front => {
+                while let Some(passed) = self.service.front.as_ref().and_then(Front::passed) {
+                    match passed {
+                        Passed::Signal(signal, of_kernel) => self.signal(signal, of_kernel),
+                        Passed::Gone => return self.lose_front(),
+                    }
+                }
+            }
         }
     }
 
@@ -286,6 +301,16 @@ impl Reactor {
             let bulk = output.len() >= BULK; // the consumer is to take it while more is read
             self.outbox.push(Event::Output(output));
             self.outbox.flush(Instant::now(), bulk);
+        }
+    }
+
+    /// Who the shell waits for was killed: so is the workload. The shell has its answer, the files are still to be written.
+    fn lose_front(&mut self) {
+        if let Some(front) = self.service.front.take() {
+            let _ = self.epoll.delete(front.link());
+        }
+        if let Some(live) = &mut self.live {
+            live.end_at_once(Stopped::Signal(nix::libc::SIGKILL), &mut self.outbox);
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::{
+    sys::signal::{SigSet, Signal},
+    unistd::Pid,
+};
 
 /// A screen that does not go within this after a signal is stuck in a terminal that takes nothing.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,8 +43,7 @@ pub fn is_ending(signal: i32) -> bool {
     ENDING.iter().any(|s| *s as i32 == signal)
 }
 
-/// Whether a process is still in our process group, which the terminal signals as a whole.
-pub fn in_our_group(pid: i32) -> bool {
-    let group = |pid| nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid)));
-    group(pid).is_ok_and(|theirs| theirs == nix::unistd::getpgrp())
+/// Whether a process is still in the process group that it started in, which the terminal signals as a whole.
+pub fn is_in_group(pid: i32, group: Pid) -> bool {
+    nix::unistd::getpgid(Some(Pid::from_raw(pid))).is_ok_and(|theirs| theirs == group)
 }

@@ -80,7 +80,7 @@ pub fn run(mut plan: Plan, looks: Looks) -> Result<u8> {
     let mut app = App { alive: true, step: looks.step, ..App::default() };
     let (rows, cols) = Regions::new(size, &app, 0).pane_size();
     plan.env = pane::environment(plan.env, |name| std::env::var_os(name));
-    let service = Service { terminal: Some((rows, cols)), give_back: terminal::wrest_back };
+    let service = Service { front: None, terminal: Some((rows, cols)), give_back: terminal::wrest_back };
     let recorded = plan.recording.is_asked_for();
     let supervisor = Supervisor::start(plan, service)?;
     let screen = Screen::take(looks.mouse)?;

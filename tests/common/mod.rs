@@ -384,6 +384,25 @@ impl Ended {
     }
 }
 
+/// The process that does a sandtop's work: itself, or a child of its own where a run has files to write.
+pub fn supervisor_of(pid: i32) -> i32 {
+    let is_it = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sandtop\n");
+    children_of(pid).into_iter().find(is_it).unwrap_or(pid)
+}
+
+/// The children of a process.
+pub fn children_of(pid: i32) -> Vec<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// The init of this sandtop's sandbox: its child, or its supervisor's, which is a child of its own where a run has files to write.
+pub fn init_of(pid: i32) -> i32 {
+    let is_init =
+        |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sandtop-init\n");
+    wait_for("init", || children_of(supervisor_of(pid)).into_iter().find(is_init))
+}
+
 /// The group that this sandtop made.
 pub fn group_of(pid: i32) -> Option<PathBuf> {
     group_below(&parent_of_groups(), pid)
@@ -391,9 +410,10 @@ pub fn group_of(pid: i32) -> Option<PathBuf> {
 
 /// The group that this sandtop made below a parent.
 pub fn group_below(parent: &Path, pid: i32) -> Option<PathBuf> {
-    let prefix = format!("{pid}-");
+    let prefix = format!("{}-", supervisor_of(pid));
+    let is_its = |name: &str| name.starts_with(&prefix);
     let entries = fs::read_dir(parent.join("sandtop")).ok()?;
-    entries.flatten().find(|e| e.file_name().to_string_lossy().starts_with(&prefix)).map(|e| e.path())
+    entries.flatten().find(|e| is_its(&e.file_name().to_string_lossy())).map(|e| e.path())
 }
 
 /// A group of the test's own for `--cgroup-parent`, so that what is done to it reaches no other sandbox. Removed when dropped.

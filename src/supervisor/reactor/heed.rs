@@ -2,21 +2,23 @@
 
 use std::time::Instant;
 
-use nix::{libc, sys::signalfd::siginfo};
+use nix::{libc, unistd::getpgrp};
 
 use super::{
     super::{
         News,
-        signals::{PATIENCE, in_our_group, is_ending},
+        signals::{PATIENCE, is_ending, is_in_group},
     },
     Reactor,
 };
-use crate::event::{Change, OomPolicy, Stopped};
+use crate::{
+    event::{Change, OomPolicy, Stopped},
+    front::Front,
+};
 
 impl Reactor {
-    /// A signal to sandtop. On the screen the consumer decides; `run` passes it on, except what the workload got already.
-    pub(super) fn signal(&mut self, info: &siginfo) {
-        let signal = info.ssi_signo as i32;
+    /// A signal to sandtop; `of_kernel` where the terminal sent it. On the screen the consumer decides; `run` passes it on, except what the workload got already.
+    pub(super) fn signal(&mut self, signal: i32, of_kernel: bool) {
         if signal == libc::SIGUSR1 && self.lets_go_on() {
             return;
         }
@@ -25,10 +27,11 @@ impl Reactor {
         }
         let Some(live) = &mut self.live else { return };
         // The terminal sends its signals to its whole foreground group, and the workload is in it unless it left.
-        let has_it = info.ssi_code == libc::SI_KERNEL && live.main_outside().is_some_and(in_our_group);
+        let group = self.service.front.as_ref().map_or_else(getpgrp, Front::group);
+        let has_it = of_kernel && live.main_outside().is_some_and(|pid| is_in_group(pid, group));
         match signal {
             libc::SIGINT | libc::SIGQUIT if has_it => {}
-            libc::SIGINT | libc::SIGQUIT if info.ssi_code == libc::SI_KERNEL => live.signal(signal),
+            libc::SIGINT | libc::SIGQUIT if of_kernel => live.signal(signal),
             libc::SIGHUP if has_it => live.stop(Stopped::Signal(signal), 0, &mut self.outbox),
             libc::SIGINT | libc::SIGTERM | libc::SIGHUP => {
                 live.stop(Stopped::Signal(signal), signal, &mut self.outbox);

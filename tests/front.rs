@@ -41,7 +41,7 @@ fn a_workload_that_kills_its_process_group_costs_no_file() {
         path("x.jsonl").display()
     );
     for round in 0..times(20) {
-        ["x.json", "x.xml", "x.md", "x.jsonl"].map(|name| fs::remove_file(path(name)));
+        ["x.json", "x.xml", "x.md", "x.jsonl"].iter().for_each(|name| drop(fs::remove_file(path(name))));
         let output = job(&format!("{SANDTOP} run {files} -- sh -c 'sleep 0.0{}; kill -9 0'", round % 10));
         assert_eq!(output.status.signal().or(output.status.code().map(|code| code - 128)), Some(9));
         let json = json(&path("x.json"));

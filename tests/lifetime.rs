@@ -236,3 +236,102 @@ fn a_parent_that_ignores_sigchld_or_sighup_is_no_trouble() {
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGHUP);
     assert_eq!(child.wait().unwrap().code(), Some(9));
 }
+
+/// A FUSE server for python: takes the first request after the greeting, and never answers it. `OWN` mounts it in a user namespace of its own, where who
+/// asked holds the connection itself, so that not even the server's end frees it.
+const FUSE: &str = r#"
+import ctypes, os, struct, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+own, at = sys.argv[1] == 'own', sys.argv[2]
+if own:
+    uid, gid = os.getuid(), os.getgid()
+    if libc.unshare(0x10000000 | 0x20000): sys.exit('unshare')
+    open('/proc/self/setgroups', 'w').write('deny')
+    open('/proc/self/uid_map', 'w').write(f'0 {uid} 1'); open('/proc/self/gid_map', 'w').write(f'0 {gid} 1')
+fd = os.open('/dev/fuse', os.O_RDWR)
+if libc.mount(b'x', at.encode(), b'fuse', 0, f'fd={fd},rootmode=40000,user_id=0,group_id=0'.encode()):
+    sys.exit('mount: ' + os.strerror(ctypes.get_errno()))
+request = os.read(fd, 1 << 17)
+unique = struct.unpack('=IIQ', request[:16])[2]
+ahead = struct.unpack('=IIII', request[40:56])[2]
+body = struct.pack('=IIIIHHIIHHI7I', 7, 31, ahead, 0, 0, 0, 1 << 16, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+os.write(fd, struct.pack('=IiQ', 16 + len(body), 0, unique) + body)
+if own and os.fork() == 0:
+    try: os.stat(at + '/x')
+    except OSError: pass
+    os._exit(0)
+os.read(fd, 1 << 17)
+print('taken', flush=True)
+time.sleep(1000)
+"#;
+
+#[test]
+fn who_waits_for_a_file_system_that_does_not_answer_holds_up_no_end() {
+    let test = "who_waits_for_a_file_system_that_does_not_answer_holds_up_no_end";
+    if !kernel_tier(test) || !has(test, "python3") {
+        return;
+    }
+    if !Path::new("/dev/fuse").exists() {
+        return not_here(test);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (script, at) = (dir.path().join("fuse.py"), dir.path().join("at"));
+    fs::write(&script, FUSE).unwrap();
+    fs::create_dir(&at).unwrap();
+    let argv = |whose: &str| {
+        let words = ["python3".into(), script.display().to_string(), whose.into(), at.display().to_string()];
+        words.into_iter().collect::<Vec<String>>()
+    };
+    // The workload's own: its connection is aborted, and all end.
+    let start = Instant::now();
+    let ended = Sandtop::run("--timeout 2").cmd(argv("own")).go();
+    assert_eq!((ended.code, ended.outcome()), (124, "timed_out"), "{}", ended.err);
+    assert!(ended.out.contains("taken") && !ended.err.contains("cannot end yet"), "{}{}", ended.out, ended.err);
+    println!("with a FUSE server of its own: {:?} after --timeout 2", start.elapsed());
+    // One outside, which is nobody's to abort: what waits for it is left, with its limit, and named.
+    let mut server = std::process::Command::new("python3").args(&argv("host")[1..]).spawn().unwrap();
+    wait_for("the mount", || fs::read_to_string("/proc/mounts").ok()?.contains(at.to_str()?).then_some(()));
+    let start = Instant::now();
+    let ended = Sandtop::run("--timeout 1").sh(&format!("exec stat {} >/dev/null 2>&1", at.join("x").display())).go(); // who waits holds no pipe of ours
+    let took = start.elapsed();
+    println!("waiting for another's: {took:?} after --timeout 1");
+    assert!(took < within(7000), "{took:?}");
+    assert_eq!((ended.code, ended.number("left_behind")), (124, 1), "{}", ended.err);
+    let told = ["stat (", "state D", "killed, and cannot end yet", "the limit of 100M stays on it", "sandtop clean"];
+    assert!(told.iter().all(|words| ended.err.contains(words)), "{}", ended.err);
+    let cleaned = Sandtop::with("clean").go();
+    assert!(cleaned.code == 125 && cleaned.err.contains("stat ("), "{}", cleaned.err);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let group = memory_root().join(ended.field("group").as_str().unwrap().trim_start_matches('/'));
+    wait_for("the end of who waited", || pids_in(&group).is_empty().then_some(()));
+    assert_eq!(Sandtop::with("clean").go().code, 0);
+    assert!(!group.exists());
+    let _ = nix::mount::umount2(&at, nix::mount::MntFlags::MNT_DETACH);
+}
+
+#[test]
+fn clean_finds_what_is_left_in_every_hierarchy_and_below_every_parent() {
+    let test = "clean_finds_what_is_left_in_every_hierarchy_and_below_every_parent";
+    if !kernel_tier(test) {
+        return;
+    }
+    let parent = ParentGroup::create("twins");
+    let mut sandtop = Sandtop::with(&format!("run --pids-limit 50 --cpus 1 {}", parent.option()))
+        .cmd(["sleep", "1000"])
+        .raw()
+        .spawn()
+        .unwrap();
+    let name = parent.group(sandtop.id() as i32).file_name().unwrap().to_string_lossy().into_owned();
+    sandtop.kill().unwrap();
+    sandtop.wait().unwrap();
+    let left = || {
+        let output = std::process::Command::new("find").args(["/sys/fs/cgroup", "-name", &name, "-type", "d"]).output();
+        String::from_utf8_lossy(&output.unwrap().stdout).lines().count()
+    };
+    let groups = left();
+    assert!(groups >= if is_v2() { 1 } else { 3 }, "{groups}");
+    let cleaned = Sandtop::with(&format!("clean {}", parent.option())).go();
+    assert_eq!((cleaned.code, left()), (0, 0), "{}{}", cleaned.out, cleaned.err);
+    println!("{groups} groups of one sandbox, all removed");
+}

@@ -27,7 +27,7 @@ use nix::{
 
 use crate::{
     error::{EXIT_FAILED, Error, Result},
-    headless::tell,
+    headless::{Foreground, tell},
     sandbox,
     supervisor::signals,
 };
@@ -88,6 +88,9 @@ impl Front {
 pub fn run(handed_on: &[i32], work: impl FnOnce(Front) -> Result<u8>) -> Result<u8> {
     let mut set = signals::taken(false);
     set.thread_block().map_err(|e| Error::sys("block signals", e))?; // before there are two of us: none gets lost
+    // Only who stays in the terminal's session can take it back; the line's modes are the other's to judge.
+    let mut foreground = Foreground::now();
+    foreground.modes_are_meant = true;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|e| Error::sys("make a socket pair", e))?;
     let front = Front { link: theirs, pid: nix::unistd::getpid(), group: getpgrp() };
@@ -103,7 +106,9 @@ pub fn run(handed_on: &[i32], work: impl FnOnce(Front) -> Result<u8>) -> Result<
     set.thread_block().map_err(|e| Error::sys("block signals", e))?;
     let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(|e| Error::sys("make a signalfd", e))?;
-    Ok(wait_for(worker, &ours, &signals))
+    let code = wait_for(worker, &ours, &signals);
+    drop(foreground);
+    Ok(code)
 }
 
 /// As the working process: works, and ends. Who is in front may be stopped, and has to go on to see it.

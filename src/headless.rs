@@ -202,14 +202,15 @@ fn shortened(line: &str, longest: usize) -> String {
 
 /// The terminal, where it was ours. An interactive shell inside makes itself the foreground, and cannot give the terminal back: our process group does
 /// not exist in its pid namespace. Nor can who is killed put back how it had set the line.
-struct Foreground {
+pub struct Foreground {
     ours: Option<(i32, Termios)>,
     /// Whether the command ended by itself, and left the line as it wants it (`stty -echo`).
-    modes_are_meant: bool,
+    pub modes_are_meant: bool,
 }
 
 impl Foreground {
-    fn now() -> Foreground {
+    /// As it is now; dropping it puts it back.
+    pub fn now() -> Foreground {
         let stdin = io::stdin();
         let group = nix::unistd::getpgrp();
         let is_ours = stdin.is_terminal() && nix::unistd::tcgetpgrp(&stdin) == Ok(group);

@@ -152,6 +152,9 @@ fn ctrl_c_and_ctrl_z_reach_the_workload_and_the_shell() {
     t.keys("word\r");
     t.wait_text("got=word");
     t.wait_text("exit code 0");
+    // An interactive shell inside takes the terminal, and cannot give it back: a script's next command must have it all the same.
+    t.keys(&format!("sh -c '{run} bash --norc -ic \"echo inner\"; stty -echo; stty echo; echo aft''er'\r"));
+    t.wait_text("after");
     t.keys("exit\r");
     t.end();
 }

@@ -236,7 +236,7 @@ fn the_workload_and_its_init_hold_no_socket_of_ours() {
         pids.filter(holds).collect::<Vec<_>>()
     };
     assert!(!pids_in(&served.child.group()).is_empty());
-    assert_eq!(holders(), [served.child.pid()]);
+    assert_eq!(holders(), [supervisor_of(served.child.pid())]);
     served.end();
 }
 
@@ -652,7 +652,7 @@ fn thousands_of_scrapes_cost_no_descriptor_and_no_sample() {
     }
     let served = Served::run("--interval 5ms", "sleep 1000");
     served.metrics();
-    let before = descriptors(served.child.pid()).len();
+    let before = descriptors(supervisor_of(served.child.pid())).len();
     let start = Instant::now();
     let scrapes = if emulated() { 100 } else { 2000 };
     let mut last = 0.0;
@@ -663,9 +663,11 @@ fn thousands_of_scrapes_cost_no_descriptor_and_no_sample() {
         last = number;
     }
     let took = start.elapsed();
-    wait_for("all of them closed, but for the listener", || (tcp_sockets(served.child.pid()) == 1).then_some(()));
+    wait_for("all of them closed, but for the listener", || {
+        (tcp_sockets(supervisor_of(served.child.pid())) == 1).then_some(())
+    });
     // The sampler has opened some files of the group since, and would have opened thousands.
-    let now = descriptors(served.child.pid());
+    let now = descriptors(supervisor_of(served.child.pid()));
     assert!(now.len() < before + 64, "{now:?}");
     assert_eq!(served.metrics().value("sandtop_events_lost_total"), Some(0.0));
     println!("{last} scrapes in {took:?}");

@@ -45,7 +45,7 @@ fn groups() -> Vec<PathBuf> {
 }
 
 fn group_of(pid: i32) -> Option<PathBuf> {
-    let prefix = format!("{pid}-");
+    let prefix = format!("{}-", supervisor_of(pid));
     groups().into_iter().find(|g| g.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&prefix)))
 }
 

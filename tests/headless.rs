@@ -340,8 +340,7 @@ fn commands_that_cannot_work_here_are_told_so_in_one_line() {
         assert_eq!(told(&ended, word), times, "{options} {line}: {}", ended.err);
     }
     let nested = Sandtop::run("").cmd([SANDTOP, "run", "--", "true"]).go();
-    let words = ["inside another sandtop", "cgroups are read-only"];
-    assert!(words.iter().any(|word| nested.err.contains(word)), "{}", nested.err);
+    assert!(nested.err.contains("inside another sandtop"), "{}", nested.err);
     let ended = Sandtop::run("").cmd(["podman", "--remote", "ps"]).go();
     assert_eq!(told(&ended, "podman run -m"), 1, "{}", ended.err);
 }

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     event::Controller,
+    sandbox,
 };
 
 mod limits;
@@ -102,6 +103,9 @@ pub fn find(hierarchy: &Hierarchy, wanted: Option<&Path>) -> Result<Place> {
 /// # Errors
 /// When there is none; the error says what would help.
 pub(super) fn choose(hierarchy: &Hierarchy) -> Result<Choice> {
+    if sandbox::is_nested() {
+        return Err(sandbox::nested());
+    }
     let own = own_group(hierarchy).unwrap_or_else(|| hierarchy.root.clone());
     if hierarchy.controller == Controller::V1 {
         need_root()?;

@@ -322,8 +322,7 @@ fn open_pidfd(pid: i32) -> Result<OwnedFd> {
 fn no_namespaces(errno: i32) -> Error {
     let error = Error::sys("make namespaces for the sandbox", io::Error::from_raw_os_error(errno));
     match Errno::from_raw(errno) {
-        Errno::EPERM if is_nested() => Error::new("this is inside another sandtop, in whose sandbox no other can be made")
-            .remedy("run it outside; or give the outer one --cap-add SYS_ADMIN"),
+        Errno::EPERM if is_nested() => nested(),
         Errno::EPERM if nix::unistd::geteuid().is_root() => error.remedy(
             "uid 0 has not got the right here (CAP_SYS_ADMIN): in a container, start it with --privileged; sandtop doctor tells more",
         ),
@@ -335,8 +334,14 @@ fn no_namespaces(errno: i32) -> Error {
     }
 }
 
+/// That another sandtop's sandbox is no place for one.
+pub fn nested() -> Error {
+    Error::new("this is inside another sandtop, in whose sandbox no other can be made")
+        .remedy("run it outside; the limit of the one that runs can be moved from there")
+}
+
 /// Whether process 1 is the init of a sandtop.
-fn is_nested() -> bool {
+pub fn is_nested() -> bool {
     std::fs::read_to_string("/proc/1/comm").is_ok_and(|name| name.trim_end() == INIT_NAME)
 }
 

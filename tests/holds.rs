@@ -198,7 +198,9 @@ fn make(way: Way, attacks: &[&Attack]) {
         }
     };
     assert_eq!(json["outcome"], "oom_killed", "{way:?} {names:?}: {said}");
-    assert!(json["peak_bytes"].as_u64().unwrap() <= highest(64 * M), "{way:?} {names:?}: {json}");
+    // Who is being killed, and what the kernel may not refuse itself, is charged beyond the limit (1.5M was seen); a way past it leads far.
+    let peak = json["peak_bytes"].as_u64().unwrap();
+    assert!(peak <= highest(64 * M) + 4 * M, "{way:?} {names:?}: peak {peak}");
     assert!(!said.contains("WRITTEN /"), "{way:?} {names:?}: {said}");
     assert_eq!(host, host_switches(), "{way:?} {names:?} changed the host: {said}");
     for attack in attacks {

@@ -1,7 +1,7 @@
 //! What the sandbox holds against, judged by its effect: after every attack a fill of 200 MiB still dies at its limit of 64 MiB.
 //! And what must work inside all the same.
 //!
-//! Each attack proves that it was made: what it prints on its way has to be there. As root all are made one by one; as nobody, in a nested user
+//! Each attack proves that it was made: what it prints on its way has to be there. As root all are made one by one (but in an emulated machine, which is slow); as nobody, in a nested user
 //! namespace, in a chroot and on the screen in one go, and one by one with SANDTOP_TEST_FULL.
 
 mod common;
@@ -268,7 +268,7 @@ fn no_road_leads_past_the_limit() {
     }
     let attacks = attacks();
     for way in WAYS {
-        if way == Way::Root || is_full() {
+        if way == Way::Root && !emulated() || is_full() {
             attacks.iter().for_each(|attack| make(way, &[attack]));
         }
         make(way, &attacks.iter().collect::<Vec<_>>());

@@ -154,5 +154,7 @@ mod tests {
         let path = dir.path().join("pipe");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(open(&path, false, 0o600).is_err_and(|e| e.to_string().contains("nobody reads")));
+        assert!(crate::report::write::write(&path, b"x").is_err_and(|e| e.to_string().contains("nobody reads")));
+        assert!(open_to_read("read the theme", &path).is_err_and(|e| e.to_string().contains("it is no file")));
     }
 }

@@ -72,6 +72,25 @@ fn the_terminal_is_as_it_was_after_a_crash_and_the_first_signal_is_one() {
 }
 
 #[test]
+fn what_a_killed_command_did_to_the_line_is_undone_and_what_one_meant_stays() {
+    if !kernel_tier("what_a_killed_command_did_to_the_line_is_undone_and_what_one_meant_stays") {
+        return;
+    }
+    for front in ["", "--timeout 600"] {
+        let run = |script: &str| {
+            let command = Sandtop::with(&format!("run --no-keep -m 20M {front}")).cmd(["sh", "-c", script]).raw();
+            let mut t = Terminal::start(command, 100, 30);
+            let code = t.end();
+            (code, t.what_changed())
+        };
+        let killed = run(&format!("stty raw -echo; exec {SANDTOP} worker fill 64M"));
+        assert_eq!(killed, (137, Vec::new()), "{front}");
+        let (code, changed) = run("stty -echo");
+        assert!(code == 0 && !changed.is_empty(), "{front}: {changed:?}");
+    }
+}
+
+#[test]
 fn a_q_in_the_first_moments_asks_and_then_ends_the_workload() {
     if !kernel_tier("a_q_in_the_first_moments_asks_and_then_ends_the_workload") {
         return;

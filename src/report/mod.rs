@@ -17,7 +17,7 @@ mod series;
 mod svg;
 mod take_away;
 pub(crate) mod words;
-mod write;
+pub(crate) mod write;
 
 use std::{path::Path, time::Duration};
 

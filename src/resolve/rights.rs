@@ -53,11 +53,12 @@ pub fn server_outside(shown: &[String]) -> Option<String> {
     let processes = fs::read_dir("/proc").ok()?.flatten().map(|entry| entry.path());
     let me = std::process::id().to_string();
     let others = processes.filter(|path| path.file_name().is_none_or(|name| *name != *me));
+    // A server is known by its name, or by the class or the archive that it runs: a word that merely has the name in it is a file's.
     let is_it = |path: &Path| {
         let line = fs::read(path.join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        // Ourselves name it too, and whoever started us.
-        line.contains(marker) && !line.contains("sandtop")
+        let line = String::from_utf8_lossy(&line);
+        let ours = line.contains("sandtop"); // ourselves name it too, and whoever started us
+        !ours && line.split('\0').any(|word| word.ends_with(marker))
             || fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim_end() == marker)
     };
     others.into_iter().any(|path| is_it(&path)).then_some(said)
